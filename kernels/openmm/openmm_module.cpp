@@ -78,7 +78,11 @@ public:
 thread_local std::unique_ptr<SO3kratesForce> HandOverProxy::force;
 
 static py::object create(const std::string &model, std::vector<int> atomicNumbers, std::vector<int> particles) {
-    HandOverProxy::force = std::make_unique<SO3kratesForce>(model, std::move(atomicNumbers), std::move(particles));
+    try {
+        HandOverProxy::force = std::make_unique<SO3kratesForce>(model, std::move(atomicNumbers), std::move(particles));
+    } catch (const OpenMMException &error) { // an argument that Python would call a ValueError
+        throw py::value_error(error.what());
+    }
     const std::string xml = std::string("<Force type=\"") + HandOverProxy::TYPE + "\" version=\"1\"/>";
     return openmmClass("XmlSerializer").attr("deserialize")(xml);
 }
