@@ -31,11 +31,7 @@ static std::string minorVersion(const std::string &version) {
 static void requireCompiledVersion() {
     const std::string &found = OpenMM::Platform::getOpenMMVersion();
     if (minorVersion(found) != minorVersion(SO3KRATES_OPENMM_VERSION))
-        throw py::import_error("openmm_so3krates was compiled against OpenMM " SO3KRATES_OPENMM_VERSION
-                               " and cannot work with OpenMM " +
-                               found + ": install OpenMM " + minorVersion(SO3KRATES_OPENMM_VERSION) +
-                               ".x, or reinstall openmm_so3krates from source beside this OpenMM "
-                               "(pip install --no-build-isolation --force-reinstall --no-deps)");
+        throw py::import_error("it was compiled against OpenMM " SO3KRATES_OPENMM_VERSION ", not " + found);
 }
 
 // Not a static object: one would outlive the interpreter.

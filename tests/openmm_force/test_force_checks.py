@@ -119,7 +119,7 @@ def test_a_degenerate_box(so3lr, water, platform):
     context_system.addForce(make_force(so3lr, water, periodic=True))
     context = make_context(context_system, water.positions, platform)
     context.setPeriodicBoxVectors([1e-5, 0, 0], [0, 2, 0], [0, 0, 2])
-    with pytest.raises(openmm.OpenMMException, match="(?i)SO3kratesForce: .*(box|cell)"):
+    with pytest.raises(openmm.OpenMMException, match=r"(?i)SO3kratesForce: .*(box|cell)"):
         energy_of(context)
 
 
@@ -130,7 +130,7 @@ def test_positions_that_cannot_be_computed(so3lr, water, platform):
     coincident = water.positions / 10
     coincident[2] = coincident[1]
     context.setPositions(coincident)
-    with pytest.raises(openmm.OpenMMException, match="SO3kratesForce: .*1.*2"):
+    with pytest.raises(openmm.OpenMMException, match=r"SO3kratesForce: .*1.*2"):
         energy_of(context)
     far = water.positions / 10
     far[1] = math.inf

@@ -238,7 +238,7 @@ def test_another_minor_version_of_openmm_is_refused(tmp_path):
     source.write_text(
         "#include <string>\n"
         "namespace OpenMM { struct Platform { static const std::string& getOpenMMVersion(); };\n"
-        'const std::string& Platform::getOpenMMVersion() { static const std::string v = "8.7.0"; return v; } }\n'
+        'const std::string& Platform::getOpenMMVersion() { static const std::string v = "9.9.0"; return v; } }\n'
     )
     library = tmp_path / "version.so"
     subprocess.run(["c++", "-shared", "-fPIC", "-o", library, source], check=True)
@@ -246,7 +246,8 @@ def test_another_minor_version_of_openmm_is_refused(tmp_path):
     result = in_new_process(code, LD_PRELOAD=str(library))
     assert result.returncode != 0
     message = result.stderr.splitlines()[-1]
-    assert message.startswith("ImportError") and "compiled against OpenMM 8.6" in message and "8.7.0" in message
+    assert message.startswith("ImportError: SO3kratesForce cannot be used with OpenMM")
+    assert f"compiled against OpenMM {openmm.Platform.getOpenMMVersion()}, not 9.9.0" in message
 
 
 def test_single_precision_survives_in_a_context(so3lr):
