@@ -149,7 +149,7 @@ template <class T> void CpuPotential<T>::zblAndGeometry(int begin, int end) {
         double slope;
         workspace.zblEnergy.get()[p] =
             kernels.zblPair(zbl, zbl.charge.data(), packed.cutoffFunction, packed.cutoffExponent, packed.cutoff,
-                            e.atomicNumbers[e.pairs.i[p]], e.atomicNumbers[e.pairs.j[p]], double(e.distance[p]), slope);
+                            e.atomicNumbers[e.pairs.i[p]], e.atomicNumbers[e.pairs.j[p]], e.distance[p], slope);
         if (e.withGradient)
             e.distanceGradient[p] = T(slope);
     }
@@ -237,7 +237,7 @@ template <class T> void CpuPotential<T>::collectForces(int begin, int end, bool 
             for (int p = lists.pairStart[i]; p < lists.pairStart[i + 1]; p++) {
                 const T *g = e.pairGradient + 4L * p, *u = e.unit + 4L * p;
                 for (int k = 0; k < 6; k++)
-                    s[k] += 0.5 * double(e.distance[p]) *
+                    s[k] += 0.5 * e.distance[p] *
                             (double(g[first[k]]) * double(u[second[k]]) + double(g[second[k]]) * double(u[first[k]]));
             }
         }

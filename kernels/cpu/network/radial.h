@@ -64,7 +64,7 @@ template <class T> void radialBasis(const PackedModel<T>& model, double d, T* va
 template <class T> void radialBasisBlock(const Evaluation<T>& e, int begin, int n, T* rows) {
     const int K = e.model->shape.radial;
     for (int p = 0; p < n; p++)
-        radialBasis<T>(*e.model, double(e.distance[begin + p]), rows + p * K, rows + (n + p) * K);
+        radialBasis<T>(*e.model, e.distance[begin + p], rows + p * K, rows + (n + p) * K);
 }
 
 // The radial network of filter m: [n][block total] values (biases of both filter parts included) and, unless slopes
