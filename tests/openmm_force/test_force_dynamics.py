@@ -62,12 +62,18 @@ BAROSTATS = {
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("kind", BAROSTATS)
-@pytest.mark.parametrize("name", ["water_8_smallcell", "water_64_triclinic_lr6"])
+@pytest.mark.parametrize(
+    "kind, name",
+    [
+        ("isotropic", "water_8_smallcell"),
+        ("anisotropic", "water_8_smallcell"),
+        ("isotropic", "water_64_triclinic_lr6"),
+        ("flexible", "water_64_triclinic_lr6"),
+    ],
+)
 def test_barostats(so3lr, platform, kind, name):
+    """The box changes, and what the Context holds afterwards is what a new one computes."""
     case = load_case(name)
-    if kind == "anisotropic" and "triclinic" in name:
-        pytest.skip("OpenMM's anisotropic barostat takes rectangular boxes only")
     settings = {"lr_cutoff": 0.6}
     system = make_system(case)
     force = make_force(so3lr, case, **settings)
@@ -79,7 +85,7 @@ def test_barostats(so3lr, platform, kind, name):
     integrator.setRandomNumberSeed(1)
     context = make_context(system, case.positions, platform, integrator)
     context.setVelocitiesToTemperature(300, 1)
-    integrator.step(40)
+    integrator.step(20)
     box, positions = box_of(context), positions_of(context)
     assert np.abs(box - case.cell / 10).max() > 1e-4
     fresh = case_context(so3lr, case, platform, **settings)
