@@ -69,13 +69,17 @@ def molecules(
         raise ValueError("molecule must be 0 for the first molecule's atoms, 1 for the second's and so on, in order")
     b = int(molecule[-1]) + 1
 
+    spins = _per_molecule("spin", spin, b, device)
+    if (spins < 0).any():
+        raise ValueError(f"spin is a number of unpaired electrons and cannot be negative: {spins.min().item()}")
+
     return Molecules(
         atomic_numbers=atomic_numbers,
         positions=positions,
         molecule=molecule,
         cells=_cells(cell, b, device),
         charges=_per_molecule("charge", charge, b, device),
-        spins=_per_molecule("spin", spin, b, device),
+        spins=spins,
     )
 
 
