@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-MIN_CELL_HEIGHT = 0.1  # Å
-MIN_CELL_SKEW = 1e-6  # volume over the product of the edges
+MIN_CELL_HEIGHT = 0.5  # Å
 
 
 @dataclass(frozen=True)
@@ -93,17 +92,18 @@ def _cells(cell: Any, b: int, device: torch.device | str) -> Tensor:
         raise ValueError(f"cell must have shape (3, 3), or ({b}, 3, 3) for {b} molecules, not {_shape(cell)}")
     _require_finite("cell", cell)
     for vectors in cell.detach().cpu().numpy():
-        if not vectors.any():
-            continue
-        volume = abs(np.linalg.det(vectors))
-        edges = np.linalg.norm(vectors, axis=1)
-        areas = np.linalg.norm(np.cross(np.roll(vectors, -1, axis=0), np.roll(vectors, -2, axis=0)), axis=1)
-        if volume <= MIN_CELL_SKEW * edges.prod() or (volume / areas).min() < MIN_CELL_HEIGHT:
+        if vectors.any() and cell_heights(vectors).min() < MIN_CELL_HEIGHT:
             raise ValueError(
                 f"the box {vectors.tolist()} Å is degenerate: its three vectors (rows) must span a volume and "
                 f"opposite faces be at least {MIN_CELL_HEIGHT} Å apart (cell=None means no periodicity)"
             )
     return cell
+
+
+def cell_heights(cell: np.ndarray) -> np.ndarray:
+    """Distances between opposite faces of a box (3, 3), rows box vectors; (3,) in the unit of the box."""
+    areas = np.linalg.norm([np.cross(cell[k - 2], cell[k - 1]) for k in range(3)], axis=1)
+    return np.divide(abs(np.linalg.det(cell)), areas, out=np.zeros(3), where=areas > 0)
 
 
 def _per_molecule(name: str, value: Any, b: int, device: torch.device | str) -> Tensor:

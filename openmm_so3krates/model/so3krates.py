@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..hyperparameters import Hyperparameters
 from ..model_file import check_tensors, expected_tensors, read_model_file, write_model_file
+from ..models import resolve
 from .dispersion import Dispersion
 from .electrostatics import electrostatic_energy
 from .embedding import Embedding
@@ -88,7 +89,7 @@ class SO3krates(nn.Module):
 
         Raises ModelError if it cannot be used.
         """
-        hyperparameters, tensors, _ = read_model_file(path_or_name)
+        hyperparameters, tensors, _ = read_model_file(resolve(path_or_name))
         return cls.from_tensors(hyperparameters, tensors, dtype)
 
     def save(self, path: str | os.PathLike[str], provenance: Mapping[str, Any]) -> None:
