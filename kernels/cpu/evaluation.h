@@ -48,7 +48,7 @@ template <class T> struct Evaluation {
     const T* initialFeatures;   // [N][F]
 
     // per pair
-    T *distance;                // [P]
+    double *distance;           // [P]
     T *unit;                    // [P][4] r_ij / d, 1/d
     T *cutoff;                  // [P][2] f_c, f_c'
     T *harmonics;               // [P][M] Y_lm(unit)

@@ -51,9 +51,9 @@ private:
     const PackedModel<T>& model;
     std::vector<LayerBuffers<T>> layers;
     std::vector<LayerState<T>> states;
-    Buffer<T> distance, unit, cutoff, harmonics, harmonicsGradient, distanceGradient, pairGradient;
+    Buffer<T> unit, cutoff, harmonics, harmonicsGradient, distanceGradient, pairGradient;
     Buffer<T> features, featureGradient, messageGradient, evGradient, slotGradients;
-    Buffer<double> networkEnergy, pairShift;
+    Buffer<double> networkEnergy, pairShift, distance;
     Buffer<T> energySeed, rawCharge, hirshfeld, chargeSlope, hirshfeldSlope, hirshfeldSign;
     std::vector<int> slotI, slotJ, tilePair, tileSlot, adjacencyStart, adjacency, slotStart, slots, slotAtom, localSlot;
 };

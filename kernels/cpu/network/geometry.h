@@ -23,7 +23,7 @@ template <class T> void pairGeometry(const Evaluation<T>& e, int begin, int end)
         for (int k = 0; k < 3; k++)
             unit[k] = T(r[k] * inverse);
         unit[3] = T(inverse);
-        e.distance[p] = T(d);
+        e.distance[p] = d;
         double slope, value = cutoffValue(e.model->cutoffFunction, e.model->cutoffExponent, d, e.model->cutoff, slope);
         e.cutoff[2L * p] = T(value);
         e.cutoff[2L * p + 1] = T(slope);
