@@ -26,6 +26,9 @@ struct Options {
     // Å; infinity: no long-range cutoff (non-periodic systems only); NaN: the model's default.
     double lrCutoff = std::numeric_limits<double>::quiet_NaN();
     double dispersionSwitchWidth = std::numeric_limits<double>::quiet_NaN(); // Å; NaN: the model's default
+    // In single precision the radial networks are replaced by splines if these meet the error bound of
+    // radial/radial_table.h; false: always the networks. Double precision always uses the networks.
+    bool radialTable = true;
     // Elements the model has rows for but was not trained on are refused unless this is set.
     bool allowUntrainedElements = false;
 };
@@ -67,6 +70,7 @@ public:
     virtual void compute(const System& system, const Results& results, ThreadTeam& team) = 0;
     virtual const Model& model() const = 0;
     virtual const Options& options() const = 0; // with the model's defaults filled in
+    virtual std::string implementation() const = 0; // what computes, e.g. "CPU avx2 single"
 };
 
 } // namespace so3krates
