@@ -85,5 +85,5 @@ def test_bundled_example_is_what_the_script_writes():
 
 @pytest.mark.parametrize("arguments", [(0,), (-1,), (3, float("nan")), (3, -60.0, float("inf"))])
 def test_bad_arguments(arguments):
-    with pytest.raises(ValueError, match="residue|finite"):
+    with pytest.raises(ValueError, match=r"residue|finite"):
         builder.build(*arguments)
