@@ -1,0 +1,6 @@
+"""Physical constants, the numbers SO3LR was trained with."""
+
+COULOMB = 14.399645351950548  # eV Å / e²
+BOHR = 0.5291772105638411  # Å
+HARTREE = 27.211386024367243  # eV
+FINE_STRUCTURE = 0.007297352566206496
