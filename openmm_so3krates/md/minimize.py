@@ -1,0 +1,72 @@
+"""Energy minimisation with its progress, stoppable."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import openmm
+from openmm import unit
+
+from openmm_so3krates.md.errors import SimulationError
+from openmm_so3krates.md.interruption import Interruption
+
+_ENERGY = unit.kilojoule_per_mole
+_FORCE = unit.kilojoule_per_mole / unit.nanometer
+
+
+@dataclass
+class Minimization:
+    """Energies in kJ/mol, root mean square forces per component in kJ/mol/nm."""
+
+    iterations: int
+    energy_before: float
+    energy_after: float
+    rms_force_before: float
+    rms_force_after: float
+    seconds: float
+    interrupted: bool = False
+
+
+class _Reporter(openmm.MinimizationReporter):
+    def __init__(self, interruption: Interruption):
+        super().__init__()
+        self.iterations = 0
+        self._interruption = interruption
+
+    def report(self, iteration, x, grad, args):
+        self.iterations += 1
+        return bool(self._interruption)  # True stops
+
+
+def minimize(context: openmm.Context, tolerance: float, interruption: Interruption) -> Minimization:
+    """L-BFGS until the root mean square force is below `tolerance` (kJ/mol/nm).
+
+    Raises `SimulationError` if the energy is not finite before or after, or the model refuses the structure.
+    """
+    began = time.monotonic()
+    reporter = _Reporter(interruption)
+    before = _energy_and_force(context, "of the input structure")
+    try:
+        openmm.LocalEnergyMinimizer.minimize(context, tolerance * _FORCE, 0, reporter)
+    except openmm.OpenMMException as error:
+        raise SimulationError(f"the minimisation failed: {error}") from None
+    after = _energy_and_force(context, "after the minimisation")
+    return Minimization(
+        reporter.iterations, before[0], after[0], before[1], after[1], time.monotonic() - began, bool(interruption)
+    )
+
+
+def _energy_and_force(context: openmm.Context, when: str) -> tuple[float, float]:
+    try:
+        state = context.getState(energy=True, forces=True)
+    except openmm.OpenMMException as error:
+        raise SimulationError(f"the model cannot compute the energy {when}: {error}") from None
+    energy = state.getPotentialEnergy().value_in_unit(_ENERGY)
+    forces = np.asarray(state.getForces(asNumpy=True).value_in_unit(_FORCE))
+    if not (np.isfinite(energy) and np.isfinite(forces).all()):
+        raise SimulationError(
+            f"the energy or a force {when} is not a finite number; look for atoms on top of each other"
+        )
+    return energy, float(np.sqrt(np.mean(forces**2)))
