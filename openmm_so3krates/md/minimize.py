@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from openmm import unit
 
 from openmm_so3krates.md.errors import SimulationError
 from openmm_so3krates.md.interruption import Interruption
+from openmm_so3krates.md.progress import SECONDS_BETWEEN_LINES
 
 _ENERGY = unit.kilojoule_per_mole
 _FORCE = unit.kilojoule_per_mole / unit.nanometer
@@ -30,23 +32,30 @@ class Minimization:
 
 
 class _Reporter(openmm.MinimizationReporter):
-    def __init__(self, interruption: Interruption):
+    def __init__(self, interruption: Interruption, say: Callable[[str], None]):
         super().__init__()
         self.iterations = 0
         self._interruption = interruption
+        self._say = say
+        self._last_line = time.monotonic()
 
     def report(self, iteration, x, grad, args):
         self.iterations += 1
+        if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            self._say(f"minimising: iteration {self.iterations}, {args['system energy']:.1f} kJ/mol")
         return bool(self._interruption)  # True stops
 
 
-def minimize(context: openmm.Context, tolerance: float, interruption: Interruption) -> Minimization:
-    """L-BFGS until the root mean square force is below `tolerance` (kJ/mol/nm).
+def minimize(
+    context: openmm.Context, tolerance: float, interruption: Interruption, say: Callable[[str], None]
+) -> Minimization:
+    """L-BFGS until the root mean square force is below `tolerance` (kJ/mol/nm); `say` takes lines of progress.
 
     Raises `SimulationError` if the energy is not finite before or after, or the model refuses the structure.
     """
     began = time.monotonic()
-    reporter = _Reporter(interruption)
+    reporter = _Reporter(interruption, say)
     before = _energy_and_force(context, "of the input structure")
     try:
         openmm.LocalEnergyMinimizer.minimize(context, tolerance * _FORCE, 0, reporter)

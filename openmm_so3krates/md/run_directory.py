@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import hashlib
@@ -153,13 +152,9 @@ class RunDirectory:
 
     def _delete_run(self) -> None:
         # run.json goes last: a half-deleted run is still known to be one.
-        for name in sorted(self._FILES, key=lambda name: name == "run.json"):
-            with contextlib.suppress(FileNotFoundError):
-                try:
-                    (self.folder / name).unlink()
-                except FileNotFoundError:
-                    raise
-                except OSError as error:
-                    raise cannot_write(self.folder / name, error) from None
-        for path in self.folder.glob("input.*"):
-            path.unlink()
+        copies = [path.name for path in self.folder.glob("input.*")]
+        for name in sorted([*self._FILES, *copies], key=lambda name: name == "run.json"):
+            try:
+                (self.folder / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise cannot_write(self.folder / name, error) from None
