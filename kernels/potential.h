@@ -67,6 +67,7 @@ public:
     virtual void compute(const System& system, const Results& results, ThreadTeam& team) = 0;
     virtual const Model& model() const = 0;
     virtual const Options& options() const = 0; // with the model's defaults filled in
+    virtual std::string implementation() const = 0; // what computes, e.g. "CPU avx2 single"
 };
 
 } // namespace so3krates

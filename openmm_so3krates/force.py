@@ -23,8 +23,8 @@ except ModuleNotFoundError as error:
     ) from error
 except ImportError as error:
     raise ImportError(
-        f"SO3kratesForce cannot be used with OpenMM {openmm.version.short_version}: {error}. It works with the minor "
-        "version of OpenMM it was compiled against; install that one, or reinstall openmm_so3krates beside this one "
+        f"SO3kratesForce cannot be used with OpenMM {openmm.version.short_version}: {error}. It needs the minor version "
+        "of OpenMM it was compiled against: install that one, or reinstall openmm_so3krates beside this one "
         "(pip install --no-build-isolation --force-reinstall --no-deps)"
     ) from error
 

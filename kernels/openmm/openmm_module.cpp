@@ -31,11 +31,7 @@ static std::string minorVersion(const std::string &version) {
 static void requireCompiledVersion() {
     const std::string &found = OpenMM::Platform::getOpenMMVersion();
     if (minorVersion(found) != minorVersion(SO3KRATES_OPENMM_VERSION))
-        throw py::import_error("openmm_so3krates was compiled against OpenMM " SO3KRATES_OPENMM_VERSION
-                               " and cannot work with OpenMM " +
-                               found + ": install OpenMM " + minorVersion(SO3KRATES_OPENMM_VERSION) +
-                               ".x, or reinstall openmm_so3krates from source beside this OpenMM "
-                               "(pip install --no-build-isolation --force-reinstall --no-deps)");
+        throw py::import_error("it was compiled against OpenMM " SO3KRATES_OPENMM_VERSION ", not " + found);
 }
 
 // Not a static object: one would outlive the interpreter.
@@ -78,7 +74,11 @@ public:
 thread_local std::unique_ptr<SO3kratesForce> HandOverProxy::force;
 
 static py::object create(const std::string &model, std::vector<int> atomicNumbers, std::vector<int> particles) {
-    HandOverProxy::force = std::make_unique<SO3kratesForce>(model, std::move(atomicNumbers), std::move(particles));
+    try {
+        HandOverProxy::force = std::make_unique<SO3kratesForce>(model, std::move(atomicNumbers), std::move(particles));
+    } catch (const OpenMMException &error) { // an argument that Python would call a ValueError
+        throw py::value_error(error.what());
+    }
     const std::string xml = std::string("<Force type=\"") + HandOverProxy::TYPE + "\" version=\"1\"/>";
     return openmmClass("XmlSerializer").attr("deserialize")(xml);
 }

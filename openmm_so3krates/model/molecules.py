@@ -114,7 +114,7 @@ def _per_molecule(name: str, value: Any, b: int, device: torch.device | str) -> 
 
 def _tensor(name: str, value: Any, device: torch.device | str) -> Tensor:
     try:
-        return torch.as_tensor(value if isinstance(value, Tensor) else np.asarray(value), device=device)
+        return torch.as_tensor(value if isinstance(value, Tensor) else np.array(value), device=device)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{name} must be numbers in a regular array, not {value!r}") from None
 
@@ -128,7 +128,8 @@ def _real_numbers(name: str, value: Any, device: torch.device | str) -> Tensor:
 
 def _whole_numbers(name: str, value: Any, device: torch.device | str) -> Tensor:
     tensor = _tensor(name, value, device)
-    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+    inexact = tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool
+    if inexact and tensor.numel() > 0:  # an empty list has no type
         raise ValueError(f"{name} must be whole numbers, not {tensor.dtype}")
     return tensor.to(torch.int64)
 

@@ -1,0 +1,417 @@
+// The CPU backend: checks the input, builds the lists, and runs the kernels stage by stage on the caller's threads.
+
+#include <cmath>
+#include <cstring>
+
+#include "cpu/embedding.h"
+#include "cpu/kernel_table.h"
+#include "cpu/workspace.h"
+#include "input_checks.h"
+#include "threads/parallel.h"
+
+namespace so3krates::cpu {
+
+namespace {
+
+constexpr int pairsPerTask = 4 * pairBlock; // forward stages write to their own pairs only: any cut will do
+
+// The stages of an evaluation: tasks are handed out to the threads as they come, and no thread enters a stage before
+// all have left the one before. Every thread runs the same stages, each with its own Turn.
+class Stages {
+public:
+    struct Turn {
+        int stage = 0;
+    };
+    Stages(int threads, int stages) : barrier(threads), next(stages) {}
+    template <class Work> void run(Turn& turn, int tasks, const Work& work) {
+        std::atomic<int>& counter = next[turn.stage];
+        for (int task = counter++; task < tasks; task = counter++)
+            work(task);
+        finish(turn);
+    }
+    // One thread's work while the others wait.
+    template <class Work> void alone(Turn& turn, int thread, const Work& work) {
+        if (thread == 0)
+            work();
+        finish(turn);
+    }
+
+private:
+    void finish(Turn& turn) {
+        turn.stage++;
+        barrier.wait();
+    }
+    Barrier barrier;
+    std::vector<std::atomic<int>> next;
+};
+
+} // namespace
+
+template <class T> class CpuPotential : public Potential {
+public:
+    CpuPotential(std::shared_ptr<const Model> model, const Options& options)
+        : frozen(std::move(model)), settings(options), kernels(selectKernels<T>()), weights(*frozen, kernels.format),
+          packed(weights.get()), zbl(*frozen),
+          longRange(*frozen, options.lrCutoff, options.dispersionSwitchWidth), workspace(packed) {}
+
+    void compute(const System& system, const Results& results, ThreadTeam& team) override;
+    const Model& model() const override { return *frozen; }
+    const Options& options() const override { return settings; }
+    std::string implementation() const override {
+        return std::string("CPU ") + kernels.name + (settings.precision == Precision::Double ? " double" : " single");
+    }
+
+private:
+    void updateComposition(const System& system);
+    void network(const System& system, bool gradient, bool strain, ThreadTeam& team);
+    void conserveCharge(const System& system);
+    void longRangeTerms(int piece, bool strain);
+    void chargeGradients(const System& system);
+    void zblAndGeometry(int begin, int end);
+    void collectForces(int begin, int end, bool strain, double* forces);
+    void summarize(const System& system, const Results& results);
+
+    std::shared_ptr<const Model> frozen;
+    Options settings;
+    const KernelTable<T>& kernels;
+    PackedModelOwner<T> weights;
+    const PackedModel<T>& packed;
+    ZblParameters zbl;
+    LongRangeParameters longRange;
+    NeighborLists lists;
+    Workspace<T> workspace;
+    std::vector<Box> boxes;
+    std::vector<T> scratch;
+    LongRangeTerms<T> terms;
+    std::vector<double> charges;   // [N] after conservation
+    // what the initial features and species were made for
+    std::vector<int> lastNumbers, lastOffsets, species;
+    std::vector<double> lastCharges, lastSpins;
+    std::vector<T> speciesPolarizability, speciesC6;
+    std::vector<int> pieceOf;
+};
+
+template <class T> void CpuPotential<T>::updateComposition(const System& system) {
+    const int N = system.numAtoms;
+    std::vector<int> numbers(system.atomicNumbers, system.atomicNumbers + N), offsets{0, N};
+    if (system.offsets)
+        offsets.assign(system.offsets, system.offsets + system.numMolecules + 1);
+    auto perMolecule = [&](const double* values) {
+        return values ? std::vector<double>(values, values + system.numMolecules)
+                      : std::vector<double>(system.numMolecules, 0.0);
+    };
+    std::vector<double> totalCharges = perMolecule(system.charges), spins = perMolecule(system.spins);
+    if (numbers == lastNumbers && offsets == lastOffsets && totalCharges == lastCharges && spins == lastSpins)
+        return;
+    std::vector<double> x = initialFeatures(*frozen, system);
+    const size_t F = packed.shape.numFeatures, stride = packed.shape.features;
+    T* features = workspace.initialFeatures.ensure(N * stride);
+    for (int i = 0; i < N; i++)
+        for (size_t f = 0; f < F; f++)
+            features[i * stride + f] = T(x[i * F + f]);
+
+    std::vector<int> elements, speciesOf(120, -1);
+    species.resize(N);
+    for (int i = 0; i < N; i++) {
+        int& s = speciesOf[numbers[i]];
+        if (s < 0) {
+            s = int(elements.size());
+            elements.push_back(numbers[i]);
+        }
+        species[i] = s;
+    }
+    const size_t S = elements.size();
+    speciesPolarizability.assign(S, T(0));
+    speciesC6.assign(S * S, T(0));
+    if (longRange.dispersion)
+        for (size_t a = 0; a < S; a++) {
+            const double alphaA = longRange.polarizability[elements[a]], c6A = longRange.c6[elements[a]];
+            speciesPolarizability[a] = T(alphaA);
+            for (size_t b = 0; b < S; b++) {
+                const double alphaB = longRange.polarizability[elements[b]], c6B = longRange.c6[elements[b]];
+                const double below = alphaA * alphaA * c6B + alphaB * alphaB * c6A;
+                speciesC6[a * S + b] = below > 0 ? T(2 * c6A * c6B * alphaA * alphaB / below) : T(0);
+            }
+        }
+    lastNumbers = std::move(numbers);
+    lastOffsets = std::move(offsets);
+    lastCharges = std::move(totalCharges);
+    lastSpins = std::move(spins);
+}
+
+// Stage: geometry of the pairs [begin, end), and ZBL into their energy and distance gradient.
+template <class T> void CpuPotential<T>::zblAndGeometry(int begin, int end) {
+    const Evaluation<T>& e = workspace.evaluation;
+    kernels.pairGeometry(e, begin, end);
+    if (!zbl.present)
+        return;
+    for (int p = begin; p < end; p++) {
+        double slope;
+        workspace.zblEnergy.get()[p] =
+            kernels.zblPair(zbl, zbl.charge.data(), packed.cutoffFunction, packed.cutoffExponent, packed.cutoff,
+                            e.atomicNumbers[e.pairs.i[p]], e.atomicNumbers[e.pairs.j[p]], e.distance[p], slope);
+        if (e.withGradient)
+            e.distanceGradient[p] = T(slope);
+    }
+}
+
+// q_i = raw_i + (Q - sum raw)/N per molecule; ratios and polarizabilities for the long range.
+template <class T> void CpuPotential<T>::conserveCharge(const System& system) {
+    const Evaluation<T>& e = workspace.evaluation;
+    charges.resize(system.numAtoms);
+    for (int m = 0; m < system.numMolecules; m++) {
+        const int begin = lastOffsets[m], end = lastOffsets[m + 1];
+        double sum = 0;
+        if (packed.hasCharges)
+            for (int i = begin; i < end; i++)
+                sum += double(e.rawCharge[i]);
+        const double correction = (lastCharges[m] - sum) / (end - begin);
+        for (int i = begin; i < end; i++) {
+            charges[i] = packed.hasCharges ? double(e.rawCharge[i]) + correction : 0;
+            workspace.charge.get()[i] = T(charges[i]);
+            const T ratio = packed.hasHirshfeld ? e.hirshfeld[i] : T(1);
+            workspace.ratio.get()[i] = ratio;
+            workspace.polarizability.get()[i] = ratio * speciesPolarizability[species[i]];
+        }
+    }
+}
+
+template <class T> void CpuPotential<T>::longRangeTerms(int p, bool strain) {
+    const LongRangePiece& piece = lists.pieces[p];
+    const Images& images = lists.images[piece.molecule];
+    for (size_t a = 0; a < piece.atoms.size(); a++) {
+        const int i = piece.atoms[a];
+        LongRangeResult result;
+        LongRangeNeighbors n;
+        if (lists.allLongRange) { // everyone in the molecule but i
+            const int begin = lastOffsets[piece.molecule], end = lastOffsets[piece.molecule + 1];
+            n.first = begin;
+            n.count = i - begin;
+            kernels.longRangeAtom(terms, i, n, strain, result);
+            n.first = i + 1;
+            n.count = end - i - 1;
+        } else {
+            n.list = piece.neighbors.data() + piece.start[a];
+            n.images = piece.images.empty() ? nullptr : piece.images.data() + piece.start[a];
+            n.imageShifts = images.shifts.data();
+            n.count = int(piece.start[a + 1] - piece.start[a]);
+        }
+        kernels.longRangeAtom(terms, i, n, strain, result);
+        workspace.longRange.get()[i] = result;
+    }
+}
+
+// dE/d(raw charge): charge conservation takes the molecule's mean away.
+template <class T> void CpuPotential<T>::chargeGradients(const System& system) {
+    const LongRangeResult* results = workspace.longRange.get();
+    for (int m = 0; m < system.numMolecules; m++) {
+        const int begin = lastOffsets[m], end = lastOffsets[m + 1];
+        double mean = 0;
+        for (int i = begin; i < end; i++)
+            mean += results[i].chargeGradient;
+        mean /= end - begin;
+        for (int i = begin; i < end; i++) {
+            workspace.chargeGradient.get()[i] = results[i].chargeGradient - mean;
+            workspace.ratioGradient.get()[i] = results[i].ratioGradient;
+        }
+    }
+}
+
+template <class T> void CpuPotential<T>::collectForces(int begin, int end, bool strain, double* forces) {
+    const Evaluation<T>& e = workspace.evaluation;
+    for (int i = begin; i < end; i++) {
+        double f[3] = {0, 0, 0};
+        for (int k = e.pairs.adjacencyStart[i]; k < e.pairs.adjacencyStart[i + 1]; k++) {
+            const T* g = e.pairGradient + 4L * (e.pairs.adjacency[k] >> 1);
+            const double sign = e.pairs.adjacency[k] & 1 ? -1 : 1;
+            for (int x = 0; x < 3; x++)
+                f[x] += sign * double(g[x]);
+        }
+        for (int x = 0; x < 3; x++)
+            forces[3L * i + x] = f[x] - workspace.longRange.get()[i].gradient[x];
+        if (strain) {
+            const int first[6] = {0, 1, 2, 1, 0, 0}, second[6] = {0, 1, 2, 2, 2, 1};
+            double* s = workspace.strain.get() + 6L * i;
+            for (int k = 0; k < 6; k++)
+                s[k] = workspace.longRange.get()[i].strain[k];
+            for (int p = lists.pairStart[i]; p < lists.pairStart[i + 1]; p++) {
+                const T *g = e.pairGradient + 4L * p, *u = e.unit + 4L * p;
+                for (int k = 0; k < 6; k++)
+                    s[k] += 0.5 * e.distance[p] *
+                            (double(g[first[k]]) * double(u[second[k]]) + double(g[second[k]]) * double(u[first[k]]));
+            }
+        }
+    }
+}
+
+template <class T>
+void CpuPotential<T>::compute(const System& system, const Results& results, ThreadTeam& team) {
+    checkSystem(*frozen, packed.elementRows, settings, system);
+    boxes.resize(system.numMolecules);
+    const bool hasLongRange = longRange.electrostatics || longRange.dispersion;
+    for (int m = 0; m < system.numMolecules; m++) {
+        boxes[m] = Box::from(system.cells ? system.cells + 9L * m : nullptr);
+        if (boxes[m].periodic && hasLongRange && std::isinf(longRange.cutoff))
+            throw InputError("a periodic system needs a long-range cutoff: give lr_cutoff (Å), for example 12");
+    }
+    updateComposition(system);
+    lists.build(system, boxes, packed.cutoff, hasLongRange ? longRange.cutoff : 0, team);
+    const bool strain = results.virials, gradient = results.forces || strain;
+    workspace.prepare(system, lists, gradient);
+    const size_t scratchSize = kernels.scratchSize(packed) + 64;
+    scratch.resize(scratchSize * team.size());
+
+    Evaluation<T>& e = workspace.evaluation;
+    terms = LongRangeTerms<T>();
+    terms.electrostatics = longRange.electrostatics;
+    terms.dispersion = longRange.dispersion;
+    terms.hasCutoff = !std::isinf(longRange.cutoff);
+    terms.cutoff = T(longRange.cutoff);
+    terms.sigma = T(longRange.sigma);
+    terms.electrostaticsOn = T(longRange.electrostaticsOn);
+    terms.valueAtCutoff = T(longRange.valueAtCutoff);
+    terms.slopeAtCutoff = T(longRange.slopeAtCutoff);
+    terms.dispersionOn = T(longRange.dispersionOn);
+    terms.gammaScale = T(longRange.gammaScale);
+    terms.positions = lists.positions.data();
+    terms.charge = workspace.charge.get();
+    terms.ratio = workspace.ratio.get();
+    terms.polarizability = workspace.polarizability.get();
+    terms.species = species.data();
+    terms.freePolarizability = speciesPolarizability.data();
+    terms.c6 = speciesC6.data();
+    terms.numSpecies = int(speciesPolarizability.size());
+
+    const int N = system.numAtoms, layers = packed.shape.numLayers, P = e.pairs.numPairs;
+    const int atomTasks = (N + atomBlock - 1) / atomBlock, pairTasks = (P + pairsPerTask - 1) / pairsPerTask;
+    std::vector<double> unwantedForces(results.forces || !gradient ? 0 : 3L * N);
+    double* forces = results.forces ? results.forces : unwantedForces.data();
+    if (!hasLongRange)
+        for (int i = 0; i < N; i++)
+            workspace.longRange.get()[i] = LongRangeResult();
+
+    Stages stages(team.size(), 16 + 4 * layers);
+    team.run([&](int thread) {
+        T* mine = scratch.data() + scratchSize * thread;
+        Stages::Turn turn;
+        auto atoms = [&](auto&& work) {
+            stages.run(turn, atomTasks, [&](int task) {
+                const int begin = task * atomBlock;
+                work(begin, std::min(atomBlock, N - begin));
+            });
+        };
+        auto pairs = [&](auto&& work) {
+            stages.run(turn, pairTasks, [&](int task) {
+                const int begin = task * pairsPerTask;
+                work(begin, std::min(begin + pairsPerTask, P));
+            });
+        };
+
+        pairs([&](int begin, int end) { zblAndGeometry(begin, end); });
+        atoms([&](int begin, int n) {
+            const size_t stride = packed.shape.features, evStride = packed.shape.euclidean;
+            std::memcpy(e.features + begin * stride, e.initialFeatures + begin * stride, sizeof(T) * n * stride);
+            if (packed.euclideanFromNeighborhood)
+                kernels.initialEuclidean(e, begin, begin + n);
+            else
+                std::memset(e.layer[0].evIn + begin * evStride, 0, sizeof(T) * n * evStride);
+            kernels.project(e, 0, begin, n);
+        });
+        for (int layer = 0; layer < layers; layer++) {
+            pairs([&](int begin, int end) { kernels.attentionForward(e, layer, begin, end, mine); });
+            atoms([&](int begin, int n) {
+                kernels.atomForward(e, layer, begin, n, mine);
+                if (layer == layers - 1)
+                    kernels.headsForward(e, begin, n, mine);
+            });
+        }
+        stages.alone(turn, thread, [&] { conserveCharge(system); });
+        if (hasLongRange) {
+            stages.run(turn, lists.numPieces, [&](int piece) { longRangeTerms(piece, strain); });
+            stages.alone(turn, thread, [&] {
+                chargeGradients(system);
+                e.chargeGradient = longRange.electrostatics ? workspace.chargeGradient.get() : nullptr;
+                e.hirshfeldGradient = longRange.dispersion ? workspace.ratioGradient.get() : nullptr;
+            });
+        }
+        if (!gradient)
+            return;
+        atoms([&](int begin, int n) {
+            kernels.headsBackward(e, begin, n, mine);
+            kernels.atomBackward(e, layers - 1, begin, n, mine);
+        });
+        for (int layer = layers - 1; layer >= 0; layer--) {
+            // The first layer's input depends on the positions only if ev comes from the neighborhood.
+            const bool input = layer > 0 || packed.euclideanFromNeighborhood;
+            stages.run(turn, e.pairs.numTiles, [&](int tile) { kernels.attentionBackward(e, layer, tile, input, mine); });
+            if (input) {
+                atoms([&](int begin, int n) {
+                    kernels.collectGradients(e, layer, begin, n, mine);
+                    if (layer > 0)
+                        kernels.atomBackward(e, layer - 1, begin, n, mine);
+                });
+            }
+        }
+        pairs([&](int begin, int end) {
+            if (packed.euclideanFromNeighborhood)
+                kernels.initialEuclideanBackward(e, begin, end);
+            kernels.pairGradients(e, begin, end);
+        });
+        atoms([&](int begin, int n) { collectForces(begin, begin + n, strain, forces); });
+    });
+    summarize(system, results);
+}
+
+template <class T> void CpuPotential<T>::summarize(const System& system, const Results& results) {
+    const Evaluation<T>& e = workspace.evaluation;
+    const LongRangeResult* far = workspace.longRange.get();
+    for (int m = 0; m < system.numMolecules; m++) {
+        const int begin = lastOffsets[m], end = lastOffsets[m + 1];
+        if (results.energies) {
+            Energies& sum = results.energies[m];
+            sum = Energies();
+            for (int i = begin; i < end; i++) {
+                sum.network += e.networkEnergy[i];
+                sum.electrostatics += far[i].electrostaticEnergy;
+                sum.dispersion += far[i].dispersionEnergy;
+            }
+            if (zbl.present)
+                for (int p = lists.pairStart[begin]; p < lists.pairStart[end]; p++)
+                    sum.zbl += workspace.zblEnergy.get()[p];
+            sum.total = sum.network + sum.zbl + sum.electrostatics + sum.dispersion;
+            if (!std::isfinite(sum.total))
+                throw InputError("the energy of molecule " + std::to_string(m) +
+                                 " is not a finite number: the positions are far outside what the model can describe");
+        }
+        if (results.virials) {
+            double s[6] = {0, 0, 0, 0, 0, 0};
+            for (int i = begin; i < end; i++)
+                for (int k = 0; k < 6; k++)
+                    s[k] += workspace.strain.get()[6L * i + k];
+            const int place[9] = {0, 5, 4, 5, 1, 3, 4, 3, 2};
+            for (int k = 0; k < 9; k++)
+                results.virials[9L * m + k] = -s[place[k]];
+        }
+        if (results.dipoles)
+            for (int x = 0; x < 3; x++) {
+                double sum = 0;
+                for (int i = begin; i < end; i++)
+                    sum += charges[i] * system.positions[3L * i + x];
+                results.dipoles[3L * m + x] = sum;
+            }
+    }
+    for (int i = 0; i < system.numAtoms; i++) {
+        if (results.partialCharges)
+            results.partialCharges[i] = charges[i];
+        if (results.hirshfeldRatios)
+            results.hirshfeldRatios[i] = packed.hasHirshfeld ? double(e.hirshfeld[i]) : 1;
+    }
+}
+
+std::unique_ptr<Potential> makeCpuPotential(std::shared_ptr<const Model> model, const Options& options) {
+    if (options.precision == Precision::Double)
+        return std::make_unique<CpuPotential<double>>(std::move(model), options);
+    return std::make_unique<CpuPotential<float>>(std::move(model), options);
+}
+
+} // namespace so3krates::cpu

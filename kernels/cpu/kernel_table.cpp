@@ -1,0 +1,63 @@
+#include "cpu/kernel_table.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace so3krates::cpu {
+
+#define SO3K_DECLARE(ARCH)                                                                                             \
+    namespace ARCH {                                                                                                   \
+    const KernelTable<float>& singleKernels();                                                                         \
+    const KernelTable<double>& doubleKernels();                                                                        \
+    }
+
+SO3K_DECLARE(baseline)
+#ifdef SO3KRATES_X86_KERNELS
+SO3K_DECLARE(avx2)
+SO3K_DECLARE(avx512)
+#endif
+
+namespace {
+
+enum class Arch { Baseline, Avx2, Avx512 };
+
+Arch chooseArch() {
+    Arch best = Arch::Baseline;
+#ifdef SO3KRATES_X86_KERNELS
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        best = Arch::Avx2;
+    if (best == Arch::Avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+        best = Arch::Avx512;
+#endif
+    const char* wanted = std::getenv("SO3KRATES_CPU_ARCH");
+    if (wanted && !std::strcmp(wanted, "baseline"))
+        return Arch::Baseline;
+    if (wanted && !std::strcmp(wanted, "avx2") && best == Arch::Avx512)
+        return Arch::Avx2;
+    return best;
+}
+
+} // namespace
+
+template <> const KernelTable<float>& selectKernels<float>() {
+    switch (chooseArch()) {
+#ifdef SO3KRATES_X86_KERNELS
+    case Arch::Avx512: return avx512::singleKernels();
+    case Arch::Avx2: return avx2::singleKernels();
+#endif
+    default: return baseline::singleKernels();
+    }
+}
+
+template <> const KernelTable<double>& selectKernels<double>() {
+    switch (chooseArch()) {
+#ifdef SO3KRATES_X86_KERNELS
+    case Arch::Avx512: return avx512::doubleKernels();
+    case Arch::Avx2: return avx2::doubleKernels();
+#endif
+    default: return baseline::doubleKernels();
+    }
+}
+
+} // namespace so3krates::cpu

@@ -1,0 +1,62 @@
+#include "input_checks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+namespace so3krates {
+
+namespace {
+constexpr double largestPosition = 1e8; // Å
+} // namespace
+
+Options completeOptions(const Model& model, Options options) {
+    const Hyperparameters& h = model.hyperparameters();
+    if (std::isnan(options.lrCutoff))
+        options.lrCutoff = h.lrCutoff;
+    if (std::isnan(options.dispersionSwitchWidth))
+        options.dispersionSwitchWidth = h.dispersionSwitchWidth;
+    if (!(options.lrCutoff > 0))
+        throw InputError("lr_cutoff must be a positive length, or none");
+    if (!(options.dispersionSwitchWidth > 0) || std::isinf(options.dispersionSwitchWidth))
+        throw InputError("dispersion_switch_width must be a positive length");
+    return options;
+}
+
+void checkSystem(const Model& model, int elementRows, const Options& options, const System& system) {
+    if (system.numAtoms < 1 || system.numMolecules < 1)
+        throw InputError("there are no atoms");
+    if (system.offsets) {
+        bool rising = system.offsets[0] == 0 && system.offsets[system.numMolecules] == system.numAtoms;
+        for (int m = 0; m < system.numMolecules && rising; m++)
+            rising = system.offsets[m] < system.offsets[m + 1];
+        if (!rising)
+            throw InputError("offsets must rise from 0 to the number of atoms, with at least one atom per molecule");
+    } else if (system.numMolecules != 1) {
+        throw InputError("several molecules need offsets");
+    }
+    const std::vector<int>& elements = model.hyperparameters().elements;
+    for (int i = 0; i < system.numAtoms; i++) {
+        const int z = system.atomicNumbers[i];
+        const bool trained = std::binary_search(elements.begin(), elements.end(), z);
+        if (!trained && (!options.allowUntrainedElements || z < 1 || z >= elementRows)) {
+            std::string known;
+            for (int element : elements)
+                known += (known.empty() ? "" : ", ") + std::to_string(element);
+            throw InputError("atom " + std::to_string(i) + " (counted from 0) has atomic number " + std::to_string(z) +
+                             ", which model '" + model.name() + "' was not trained for; it knows " + known);
+        }
+        for (int k = 0; k < 3; k++)
+            if (!(std::abs(system.positions[3L * i + k]) < largestPosition))
+                throw InputError("the position of atom " + std::to_string(i) +
+                                 " (counted from 0) is not a finite number below 1e8 Å");
+    }
+    for (int m = 0; m < system.numMolecules; m++) {
+        if (system.charges && !std::isfinite(system.charges[m]))
+            throw InputError("the total charge is not a finite number");
+        if (system.spins && !(std::isfinite(system.spins[m]) && system.spins[m] >= 0))
+            throw InputError("the spin (number of unpaired electrons) must be a number, 0 or more");
+    }
+}
+
+} // namespace so3krates

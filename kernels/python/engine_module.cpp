@@ -1,0 +1,177 @@
+// The engine as a Python module: thin, no units, no defaults; openmm_so3krates/potential.py is the user's interface.
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <tuple>
+
+#include "neighbors/neighbor_list.h"
+#include "potential.h"
+
+namespace py = pybind11;
+using namespace so3krates;
+
+namespace {
+
+using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
+using Ints = py::array_t<int, py::array::c_style | py::array::forcecast>;
+
+// A potential with threads of its own.
+class PythonPotential {
+public:
+    PythonPotential(std::shared_ptr<const Model> model, const std::string& precision, std::optional<double> lrCutoff,
+                    std::optional<double> dispersionSwitchWidth, int threads, bool allowUntrainedElements) {
+        Options options;
+        if (precision == "double")
+            options.precision = Precision::Double;
+        else if (precision != "single")
+            throw InputError("precision must be 'single' or 'double', not '" + precision + "'");
+        options.lrCutoff = lrCutoff ? *lrCutoff : std::numeric_limits<double>::infinity();
+        if (std::isnan(options.lrCutoff))
+            throw InputError("lr_cutoff must be a positive length, or None");
+        if (dispersionSwitchWidth)
+            options.dispersionSwitchWidth = *dispersionSwitchWidth;
+        options.allowUntrainedElements = allowUntrainedElements;
+        potential = Potential::create(std::move(model), options);
+        team = makeThreadTeam(threads);
+    }
+
+    // Arrays as in struct System; returns a dictionary of arrays.
+    py::dict compute(Ints atomicNumbers, Doubles positions, Ints offsets, Doubles cells, Doubles charges, Doubles spins,
+                     bool forces, bool virial) {
+        const py::ssize_t n = atomicNumbers.size(), molecules = offsets.size() - 1;
+        System system;
+        system.numAtoms = int(n);
+        system.atomicNumbers = atomicNumbers.data();
+        system.positions = positions.data();
+        system.numMolecules = int(molecules);
+        system.offsets = offsets.data();
+        system.charges = charges.data();
+        system.spins = spins.data();
+        system.cells = cells.size() ? cells.data() : nullptr;
+        std::vector<Energies> energies(molecules);
+        auto newArray = [](std::vector<py::ssize_t> shape) { return py::array_t<double>(shape); };
+        py::array_t<double> charge = newArray({n}), ratio = newArray({n}), dipole = newArray({molecules, 3});
+        py::array_t<double> force = newArray({forces ? n : 0, 3}), stress = newArray({virial ? molecules : 0, 3, 3});
+        Results results;
+        results.energies = energies.data();
+        results.partialCharges = charge.mutable_data();
+        results.hirshfeldRatios = ratio.mutable_data();
+        results.dipoles = dipole.mutable_data();
+        results.forces = forces ? force.mutable_data() : nullptr;
+        results.virials = virial ? stress.mutable_data() : nullptr;
+        {
+            py::gil_scoped_release release;
+            potential->compute(system, results, *team);
+        }
+        py::array_t<double> parts = newArray({molecules, 5});
+        for (py::ssize_t m = 0; m < molecules; m++) {
+            const Energies& sum = energies[m];
+            const double row[5] = {sum.total, sum.network, sum.zbl, sum.electrostatics, sum.dispersion};
+            for (int k = 0; k < 5; k++)
+                parts.mutable_at(m, k) = row[k];
+        }
+        py::dict out;
+        out["energies"] = parts;
+        out["partial_charges"] = charge;
+        out["hirshfeld_ratios"] = ratio;
+        out["dipoles"] = dipole;
+        if (forces)
+            out["forces"] = force;
+        if (virial)
+            out["virials"] = stress;
+        return out;
+    }
+
+    int threads() const { return team->size(); }
+    std::string implementation() const { return potential->implementation(); }
+
+private:
+    std::unique_ptr<Potential> potential;
+    std::unique_ptr<ThreadTeam> team;
+};
+
+py::tuple neighborList(Doubles positions, double cutoff, std::optional<Doubles> cell) {
+    if (positions.ndim() != 2 || positions.shape(1) != 3)
+        throw InputError("positions must have shape (N, 3)");
+    if (cell && cell->size() != 9)
+        throw InputError("cell must have shape (3, 3)");
+    if (!(cutoff > 0) || std::isinf(cutoff))
+        throw InputError("the cutoff must be a positive length");
+    System system;
+    system.numAtoms = int(positions.shape(0));
+    system.positions = positions.data();
+    for (py::ssize_t k = 0; k < positions.size(); k++)
+        if (!(std::abs(positions.data()[k]) < 1e8))
+            throw InputError("positions must be finite numbers below 1e8 Å");
+    std::vector<Box> boxes{Box::from(cell ? cell->data() : nullptr)};
+    NeighborLists lists;
+    std::unique_ptr<ThreadTeam> team = makeThreadTeam(1);
+    lists.build(system, boxes, cutoff, 0, *team);
+    struct Edge {
+        int receiver, sender, shift[3];
+    };
+    std::vector<Edge> edges;
+    for (size_t p = 0; p < lists.pairI.size(); p++) {
+        Edge edge{lists.pairI[p], lists.pairJ[p], {0, 0, 0}};
+        lists.images[0].vector(lists.pairImage[p], edge.shift);
+        // from wrapped positions back to those given
+        for (int k = 0; k < 3; k++)
+            edge.shift[k] += lists.wraps[edge.sender][k] - lists.wraps[edge.receiver][k];
+        edges.push_back(edge);
+        edges.push_back({edge.sender, edge.receiver, {-edge.shift[0], -edge.shift[1], -edge.shift[2]}});
+    }
+    std::sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) {
+        return std::tie(a.receiver, a.sender, a.shift[0], a.shift[1], a.shift[2]) <
+               std::tie(b.receiver, b.sender, b.shift[0], b.shift[1], b.shift[2]);
+    });
+    const py::ssize_t n = py::ssize_t(edges.size());
+    py::array_t<int> receivers(n), senders(n), shifts(std::vector<py::ssize_t>{n, 3});
+    for (py::ssize_t k = 0; k < n; k++) {
+        receivers.mutable_at(k) = edges[k].receiver;
+        senders.mutable_at(k) = edges[k].sender;
+        for (int x = 0; x < 3; x++)
+            shifts.mutable_at(k, x) = edges[k].shift[x];
+    }
+    return py::make_tuple(receivers, senders, shifts);
+}
+
+} // namespace
+
+PYBIND11_MODULE(_engine, m) {
+    m.doc() = "The compiled engine of openmm-so3krates (Å, eV). Use openmm_so3krates.Potential.";
+    py::register_exception_translator([](std::exception_ptr p) {
+        try {
+            if (p)
+                std::rethrow_exception(p);
+        } catch (const ModelError& error) {
+            py::set_error(py::module_::import("openmm_so3krates.hyperparameters").attr("ModelError"), error.what());
+        }
+    });
+    py::class_<Model, std::shared_ptr<Model>>(m, "Model")
+        .def_static("load", [](const std::string& name) { return std::const_pointer_cast<Model>(Model::load(name)); })
+        .def_static("from_bytes",
+                    [](const py::bytes& bytes, const std::string& name) {
+                        return std::const_pointer_cast<Model>(Model::fromBytes(bytes, name));
+                    })
+        .def_static("resolve", &Model::resolve)
+        .def_property_readonly("name", &Model::name)
+        .def_property_readonly("sha256", &Model::sha256)
+        .def_property_readonly("metadata", &Model::metadata);
+    py::class_<PythonPotential>(m, "Potential")
+        .def(py::init([](const std::shared_ptr<Model>& model, const std::string& precision,
+                         std::optional<double> lrCutoff, std::optional<double> width, int threads, bool untrained) {
+                 return std::make_unique<PythonPotential>(model, precision, lrCutoff, width, threads, untrained);
+             }),
+             py::arg("model"), py::arg("precision"), py::arg("lr_cutoff"), py::arg("dispersion_switch_width"),
+             py::arg("threads"), py::arg("allow_untrained_elements"))
+        .def("compute", &PythonPotential::compute)
+        .def_property_readonly("threads", &PythonPotential::threads)
+        .def_property_readonly("implementation", &PythonPotential::implementation);
+    m.def("neighbor_list", &neighborList, py::arg("positions"), py::arg("cutoff"), py::arg("cell") = py::none(),
+          "Receivers, senders and shifts (integer box vectors) of all pairs closer than the cutoff (Å).");
+}

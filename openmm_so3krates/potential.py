@@ -1,0 +1,233 @@
+"""Energies and forces of a SO3krates model for arrays of atoms: the compiled engine without OpenMM.
+
+Units here are Å, eV and elementary charges; `openmm_so3krates.SO3kratesForce` is the same engine in nm and kJ/mol.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import _engine
+
+Model = _engine.Model
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `Potential.compute` returns: float64 NumPy arrays in Å, eV and e."""
+
+    energy: float  # eV; comparable between structures of one composition only
+    energy_parts: dict[str, float]  # eV: network, zbl, electrostatics, dispersion; their sum is `energy`
+    forces: np.ndarray | None  # (N, 3) eV/Å; None if not asked for
+    partial_charges: np.ndarray  # (N,) e, summing to the total charge; 0 if the model predicts none
+    hirshfeld_ratios: np.ndarray  # (N,); 1 if the model predicts none
+    dipole: np.ndarray  # (3,) e Å, sum of partial charge times position as given
+    virial: np.ndarray | None  # (3, 3) eV: minus the derivative of the energy by strain; None if not asked for
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What `Potential.compute_batch` returns: as `Result`, with one row per molecule or per atom of all molecules."""
+
+    energies: np.ndarray  # (molecules,) eV
+    energy_parts: dict[str, np.ndarray]  # each (molecules,) eV
+    forces: np.ndarray | None  # (N, 3) eV/Å
+    partial_charges: np.ndarray  # (N,) e
+    hirshfeld_ratios: np.ndarray  # (N,)
+    dipoles: np.ndarray  # (molecules, 3) e Å
+    virials: np.ndarray | None  # (molecules, 3, 3) eV
+
+
+_PARTS = ("network", "zbl", "electrostatics", "dispersion")
+
+
+class Potential:
+    """A frozen SO3krates model ready to compute (Frank et al., Nat. Commun. 2024; SO3LR: Kabylda et al., JACS 2025).
+
+    Args:
+        model: name of an installed model ("so3lr"), path of a model file, or a `Model`.
+        device: "cpu".
+        precision: "single" (float32 arithmetic, energies summed in float64) or "double".
+        lr_cutoff: Å, cutoff of electrostatics and dispersion; None for none, which periodic systems do not allow.
+            With a cutoff energies contain a constant that depends on it.
+        dispersion_switch_width: Å below `lr_cutoff` over which dispersion is switched off; None: the model's.
+        threads: number of threads; None: one per processor this process may use. Results do not depend on it.
+        allow_untrained_elements: compute elements the model has numbers for but was not trained on, at your own risk.
+
+    Raises:
+        ModelError: the model cannot be found or used.
+        ValueError: a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike | Model,
+        device: str = "cpu",
+        precision: str = "single",
+        lr_cutoff: float | None = 12.0,
+        dispersion_switch_width: float | None = None,
+        threads: int | None = None,
+        allow_untrained_elements: bool = False,
+    ) -> None:
+        if device != "cpu":
+            raise ValueError(f"device must be 'cpu', not {device!r}: this build has no other")
+        self.model = model if isinstance(model, Model) else Model.load(os.fspath(model))
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}")
+        self._engine = _engine.Potential(
+            model=self.model,
+            precision=precision,
+            lr_cutoff=None if lr_cutoff is None else float(lr_cutoff),
+            dispersion_switch_width=None if dispersion_switch_width is None else float(dispersion_switch_width),
+            threads=threads or 0,
+            allow_untrained_elements=bool(allow_untrained_elements),
+        )
+
+    @property
+    def threads(self) -> int:
+        """Number of threads in use."""
+        return self._engine.threads
+
+    @property
+    def implementation(self) -> str:
+        """Which kernels compute, for example "CPU avx2 single"."""
+        return self._engine.implementation
+
+    def compute(
+        self,
+        atomic_numbers,
+        positions,
+        cell=None,
+        charge: float = 0.0,
+        spin: float = 0.0,
+        forces: bool = True,
+        virial: bool = False,
+    ) -> Result:
+        """Energy, forces and charges of one system.
+
+        Args:
+            atomic_numbers: (N,) integers.
+            positions: (N, 3) Å, NumPy array or CPU torch tensor; not copied if float64 and contiguous. Atoms may lie
+                outside the box.
+            cell: (3, 3) Å, rows are box vectors; None: no periodicity. May be smaller than the cutoffs.
+            charge: total charge in e.
+            spin: number of unpaired electrons.
+            forces, virial: whether to compute them.
+
+        Raises:
+            ValueError: wrong shapes, positions that are not finite, unknown elements, coincident atoms, a degenerate
+                box, a charge that is not a number.
+        """
+        numbers, positions = _atoms(atomic_numbers, positions)
+        cells = np.zeros((0, 3, 3)) if cell is None else _array(cell, "cell", (3, 3), np.float64)[None]
+        out = self._engine.compute(
+            numbers,
+            positions,
+            np.array([0, len(numbers)], np.intc),
+            cells,
+            np.array([_number(charge, "charge")]),
+            np.array([_number(spin, "spin")]),
+            forces,
+            virial,
+        )
+        sums = out["energies"][0]
+        return Result(
+            energy=float(sums[0]),
+            energy_parts={name: float(value) for name, value in zip(_PARTS, sums[1:], strict=True)},
+            forces=out.get("forces"),
+            partial_charges=out["partial_charges"],
+            hirshfeld_ratios=out["hirshfeld_ratios"],
+            dipole=out["dipoles"][0],
+            virial=out["virials"][0] if virial else None,
+        )
+
+    def compute_batch(
+        self,
+        atomic_numbers,
+        positions,
+        offsets,
+        cells=None,
+        charges=None,
+        spins=None,
+        forces: bool = True,
+        virial: bool = False,
+    ) -> BatchResult:
+        """Several independent molecules in one evaluation.
+
+        Args:
+            atomic_numbers: (N,) integers of all molecules, one after the other.
+            positions: (N, 3) Å.
+            offsets: (molecules + 1,) integers, molecule m owns the atoms offsets[m] to offsets[m + 1] - 1.
+            cells: (molecules, 3, 3) Å, a molecule with all zeros is not periodic; None: none is.
+            charges, spins: (molecules,) total charges in e and numbers of unpaired electrons; None: 0.
+            forces, virial: whether to compute them.
+
+        Raises:
+            ValueError: as `compute`, and offsets that do not rise from 0 to N.
+        """
+        numbers, positions = _atoms(atomic_numbers, positions)
+        offsets = _integers(offsets, "offsets")
+        molecules = len(offsets) - 1
+        if molecules < 1:
+            raise ValueError("offsets must have one number more than there are molecules")
+        cells = np.zeros((0, 3, 3)) if cells is None else _array(cells, "cells", (molecules, 3, 3), np.float64)
+        zeros = np.zeros(molecules)
+        out = self._engine.compute(
+            numbers,
+            positions,
+            offsets,
+            cells,
+            zeros if charges is None else _array(charges, "charges", (molecules,), np.float64),
+            zeros if spins is None else _array(spins, "spins", (molecules,), np.float64),
+            forces,
+            virial,
+        )
+        sums = out["energies"]
+        return BatchResult(
+            energies=sums[:, 0],
+            energy_parts={name: sums[:, k + 1] for k, name in enumerate(_PARTS)},
+            forces=out.get("forces"),
+            partial_charges=out["partial_charges"],
+            hirshfeld_ratios=out["hirshfeld_ratios"],
+            dipoles=out["dipoles"],
+            virials=out.get("virials"),
+        )
+
+
+def _array(value, name: str, shape: tuple[int | None, ...], dtype) -> np.ndarray:
+    try:
+        array = np.ascontiguousarray(value, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} cannot be read as an array of numbers: {error}") from None
+    if array.ndim != len(shape) or any(want not in (None, got) for got, want in zip(array.shape, shape, strict=True)):
+        wanted = ", ".join("N" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must have shape ({wanted}{',' if len(shape) == 1 else ''}), not {array.shape}")
+    return array
+
+
+def _integers(value, name: str) -> np.ndarray:
+    array = _array(value, name, (None,), np.float64)
+    if not (np.isfinite(array).all() and (array == np.rint(array)).all() and (np.abs(array) < 2**31).all()):
+        raise ValueError(f"{name} must be whole numbers")
+    return array.astype(np.intc)
+
+
+def _atoms(atomic_numbers, positions) -> tuple[np.ndarray, np.ndarray]:
+    numbers = _integers(atomic_numbers, "atomic_numbers")
+    positions = _array(positions, "positions", (None, 3), np.float64)
+    if len(numbers) != len(positions):
+        raise ValueError(f"there are {len(numbers)} atomic_numbers but {len(positions)} positions")
+    return numbers, positions
+
+
+def _number(value, name: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number, not {value!r}") from None
+    if not np.isfinite(number):
+        raise ValueError(f"{name} must be a finite number, not {number}")
+    return number
