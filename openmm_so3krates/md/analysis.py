@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,10 +9,9 @@ import mdtraj
 import numpy as np
 from openmm import app, unit
 
-from openmm_so3krates.md.errors import OutputError
 from openmm_so3krates.md.log import read_log
+from openmm_so3krates.md.trajectory import read_positions
 
-_FRAMES_AT_A_TIME = 1000
 _WATER = ("HOH", "WAT", "TIP3")
 
 
@@ -48,7 +46,8 @@ def analyse(topology: app.Topology, log: Path, trajectory: Path, reference: Path
     pairs = _backbone_dihedrals(start)
     num_frames, rmsds = 0, []
     angles: dict[str, list[np.ndarray]] = {label: [] for label in pairs}
-    for frames in _chunks(trajectory, mdtraj_topology):
+    for chunk in read_positions(trajectory, mdtraj_topology):
+        frames = mdtraj.Trajectory(chunk, mdtraj_topology)
         num_frames += frames.n_frames
         if atoms is not None:
             rmsds.append(mdtraj.rmsd(frames, start, atom_indices=atoms))
@@ -75,13 +74,6 @@ def energy_drift(log: dict[str, np.ndarray]) -> EnergyDrift | None:
 def second_half(values: np.ndarray) -> np.ndarray:
     """The part that averages are taken over: a run begins away from equilibrium."""
     return values[len(values) // 2 :]
-
-
-def _chunks(trajectory: Path, topology: mdtraj.Topology) -> Iterator[mdtraj.Trajectory]:
-    try:
-        yield from mdtraj.iterload(str(trajectory), top=topology, chunk=_FRAMES_AT_A_TIME)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise OutputError(f"cannot read the trajectory {trajectory}: {error}") from None
 
 
 def _atoms_to_compare(topology: mdtraj.Topology, periodic: bool) -> tuple[np.ndarray | None, str]:

@@ -28,7 +28,6 @@ class Minimization:
     rms_force_before: float
     rms_force_after: float
     seconds: float
-    interrupted: bool = False
 
 
 class _Reporter(openmm.MinimizationReporter):
@@ -62,9 +61,7 @@ def minimize(
     except openmm.OpenMMException as error:
         raise SimulationError(f"the minimisation failed: {error}") from None
     after = _energy_and_force(context, "after the minimisation")
-    return Minimization(
-        reporter.iterations, before[0], after[0], before[1], after[1], time.monotonic() - began, bool(interruption)
-    )
+    return Minimization(reporter.iterations, before[0], after[0], before[1], after[1], time.monotonic() - began)
 
 
 def _energy_and_force(context: openmm.Context, when: str) -> tuple[float, float]:

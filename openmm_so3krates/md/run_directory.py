@@ -81,6 +81,10 @@ class RunDirectory:
     def plots(self) -> Path:
         return self.folder / "plots.png"
 
+    def present(self) -> list[str]:
+        """Names of the run's files that exist."""
+        return [name for name in self._FILES if (self.folder / name).exists()]
+
     def trajectory(self, format_: str) -> Path:
         return self.folder / f"trajectory.{format_}"
 
@@ -92,7 +96,7 @@ class RunDirectory:
 
     def write_record(self, record: dict) -> None:
         """Stores what the run is (`run.json`). Raises `OutputError`."""
-        self.write_text(self.folder / "run.json", json.dumps({"format_version": FORMAT_VERSION, **record}, indent=2))
+        self.write_json(self.folder / "run.json", {**record, "format_version": FORMAT_VERSION})
 
     def read_record(self) -> dict:
         """What `write_record` stored. Raises `OutputError`."""
@@ -112,7 +116,7 @@ class RunDirectory:
         except OSError as error:
             raise SettingsError(f"cannot read {source}: {error.strerror}") from None
         name = f"input{source.suffix.lower()}"
-        self._write(self.folder / name, data)
+        self.write(self.folder / name, data)
         return {"name": source.name, "copy": name, "sha256": hashlib.sha256(data).hexdigest()}
 
     def stored_input(self, record: dict) -> Path:
@@ -128,11 +132,12 @@ class RunDirectory:
 
     # -- writing -------------------------------------------------------------------------------
 
-    def write_text(self, path: Path, text: str) -> None:
-        """Writes a whole file or, raising `OutputError`, nothing."""
-        self._write(path, text.encode())
+    def write_json(self, path: Path, values: dict) -> None:
+        """Writes `values` as JSON; as `write`."""
+        self.write(path, (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode())
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def write(self, path: Path, data: bytes) -> None:
+        """Writes a whole file or, raising `OutputError`, nothing."""
         try:
             write_atomically(path, [data])
         except OSError as error:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
+import mdtraj
 import numpy as np
 from openmm.app.internal.xtc_utils import xtc_write_frame
 
 from openmm_so3krates.md.append_file import AppendFile, cannot_write, cut_back
+from openmm_so3krates.md.errors import OutputError
 
 _AKMA_TIME = 0.04888821  # ps, the unit of time in DCD headers
 
@@ -18,13 +21,13 @@ class DCDWriter:
     """CHARMM/NAMD DCD as OpenMM, mdtraj and VMD read it: single precision, Å.
 
     A frame is appended first and then counted in the header, so a file cut short by a kill only has a frame that is
-    not counted. `frames` and `size` continue an existing file after that many whole frames and bytes.
+    not counted. `size` continues an existing file after that many bytes.
     """
 
     def __init__(self, path: Path, num_atoms: int, timestep: float, interval: int, periodic: bool, size: int | None):
         self._periodic = periodic
         self._interval = interval
-        self._frame_bytes = 3 * (4 * num_atoms + 8) + (56 if periodic else 0)
+        self._frame_bytes = _dcd_frame(num_atoms, periodic).itemsize
         self._file = AppendFile(path, size)
         if size is None:
             self._file.append(_dcd_header(num_atoms, timestep / _AKMA_TIME, interval, periodic))
@@ -37,14 +40,14 @@ class DCDWriter:
 
     def append(self, positions: np.ndarray, box: np.ndarray | None, step: int, time: float) -> None:
         """One frame: `positions` (N, 3) and `box` (3, 3) in nm."""
-        frame = b""
+        frame = np.zeros((), _dcd_frame(len(positions), self._periodic))
         if self._periodic:
-            frame = struct.pack("<i6di", 48, *_dcd_cell(box), 48)
-        for axis in range(3):
-            data = (10 * positions[:, axis]).astype("<f4").tobytes()
-            marker = struct.pack("<i", len(data))
-            frame += marker + data + marker
-        self._file.append(frame)
+            frame["cell_begin"] = frame["cell_end"] = 48
+            frame["cell"] = _dcd_cell(box)
+        for axis, name in enumerate("xyz"):
+            frame[f"{name}_begin"] = frame[f"{name}_end"] = 4 * len(positions)
+            frame[name] = 10 * positions[:, axis]
+        self._file.append(frame.tobytes())
         self._count_frames()
 
     def sync(self) -> None:
@@ -75,7 +78,9 @@ class XTCWriter:
         problem = None
         try:
             name = os.fsencode(self._path)
-            xtc_write_frame(name, positions.astype(np.float32), vectors, np.float32(time), np.int32(step))
+            xtc_write_frame(
+                name, positions.astype(np.float32), vectors, np.float32(time), np.int32(min(step, 2**31 - 1))
+            )
         except Exception as error:  # whatever the compiled writer reports
             problem = error
         # It does not report a full disk: look at what arrived.
@@ -111,6 +116,43 @@ def open_trajectory(
     """
     writer = {".dcd": DCDWriter, ".xtc": XTCWriter}[path.suffix]
     return writer(path, num_atoms, timestep, interval, periodic, size)
+
+
+def read_positions(path: Path, topology: mdtraj.Topology, chunk: int = 1000) -> Iterator[np.ndarray]:
+    """Positions (frames, N, 3) in nm, float32, at most `chunk` frames at a time, of a file written here.
+
+    Raises `OutputError` if it cannot be read.
+    """
+    try:
+        if path.suffix == ".xtc":
+            yield from (frames.xyz for frames in mdtraj.iterload(str(path), top=topology, chunk=chunk))
+            return
+        # mdtraj reads DCD as well, but its reader writes to standard output.
+        header = _first_bytes(path, 52)
+        periodic = struct.unpack_from("<i", header, 48)[0] == 1
+        offset = len(_dcd_header(topology.n_atoms, 0.0, 1, periodic))
+        dtype = _dcd_frame(topology.n_atoms, periodic)
+        if path.stat().st_size < offset + dtype.itemsize:
+            return
+        frames = np.memmap(path, dtype, mode="r", offset=offset)
+        for first in range(0, len(frames), chunk):
+            part = frames[first : first + chunk]
+            yield np.stack([part["x"], part["y"], part["z"]], axis=-1) / np.float32(10)
+    except (OSError, ValueError, RuntimeError, struct.error) as error:
+        raise OutputError(f"cannot read the trajectory {path}: {error}") from None
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(count)
+
+
+def _dcd_frame(num_atoms: int, periodic: bool) -> np.dtype:
+    """A frame: Fortran records (length, data, length) of the cell and of x, y and z in Å."""
+    fields = [("cell_begin", "<i4"), ("cell", "<f8", 6), ("cell_end", "<i4")] if periodic else []
+    for name in "xyz":
+        fields += [(f"{name}_begin", "<i4"), (name, "<f4", num_atoms), (f"{name}_end", "<i4")]
+    return np.dtype(fields)
 
 
 def _dcd_header(num_atoms: int, timestep: float, interval: int, periodic: bool) -> bytes:
