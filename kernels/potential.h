@@ -26,6 +26,9 @@ struct Options {
     // Å; infinity: no long-range cutoff (non-periodic systems only); NaN: the model's default.
     double lrCutoff = std::numeric_limits<double>::quiet_NaN();
     double dispersionSwitchWidth = std::numeric_limits<double>::quiet_NaN(); // Å; NaN: the model's default
+    // In single precision the radial networks are replaced by splines if these meet the error bound of
+    // radial/radial_table.h; false: always the networks. Double precision always uses the networks.
+    bool radialTable = true;
     // Elements the model has rows for but was not trained on are refused unless this is set.
     bool allowUntrainedElements = false;
 };

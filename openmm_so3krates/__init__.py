@@ -15,6 +15,7 @@ import sys
 
 # Public name: the module that defines it.
 _LAZY = {
+    "BatchResult": "potential",
     "Model": "potential",
     "Potential": "potential",
     "Result": "potential",

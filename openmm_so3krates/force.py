@@ -10,10 +10,14 @@ import numbers
 import operator
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import openmm
 from openmm import unit
 from openmm.app import Topology, element
+
+if TYPE_CHECKING:
+    from .potential import Model
 
 try:
     from . import _openmm
@@ -23,8 +27,8 @@ except ModuleNotFoundError as error:
     ) from error
 except ImportError as error:
     raise ImportError(
-        f"SO3kratesForce cannot be used with OpenMM {openmm.version.short_version}: {error}. It needs the minor version "
-        "of OpenMM it was compiled against: install that one, or reinstall openmm_so3krates beside this one "
+        f"SO3kratesForce cannot be used with OpenMM {openmm.version.short_version}: {error}. It needs the minor "
+        "version it was compiled against: install that one, or reinstall openmm_so3krates beside this OpenMM "
         "(pip install --no-build-isolation --force-reinstall --no-deps)"
     ) from error
 
@@ -38,7 +42,8 @@ class SO3kratesForce(openmm.Force):
     defined up to a constant per composition and depend on `lr_cutoff`; the long range is cut off, there is no Ewald
     sum. Models are trained on flexible molecules: use no constraints and a time step of about 0.5 fs.
 
-    `model`: name of an installed model ("so3lr") or path of a model file.
+    `model`: name of an installed model ("so3lr"), path of a model file, or an `openmm_so3krates.Model`, whose file
+        must still be there.
     `topology`: an `openmm.app.Topology`; gives the elements, the molecules' bonds (used by OpenMM to keep molecules
         whole when it wraps positions or scales the box; the energy knows no bonds) and whether there is a box.
     `atomic_numbers`: in place of a topology, or where it lacks elements; one for each atom of the region.
@@ -62,7 +67,7 @@ class SO3kratesForce(openmm.Force):
 
     def __init__(
         self,
-        model: str | os.PathLike | openmm.Force,
+        model: str | os.PathLike | Model | openmm.Force,
         topology: Topology | None = None,
         atomic_numbers: Iterable[int] | None = None,
         charge=0,
@@ -96,6 +101,8 @@ class SO3kratesForce(openmm.Force):
             raise ValueError("a periodic system needs an lr_cutoff; SO3LR was published with 1.2 nm")
 
         self.this = _openmm.create(_model_name(model), numbers_, particles or []).this
+        if getattr(model, "sha256", self.getModelHash()) != self.getModelHash():
+            raise ValueError(f"the file of the model {self.getModelName()!r} has changed since it was loaded")
         if not allow_untrained_elements:
             self._refuse_untrained_elements()
         self.setCharge(charge)
@@ -202,13 +209,15 @@ def _symbol(atomic_number: int) -> str:
     return element.Element.getByAtomicNumber(atomic_number).symbol
 
 
-def _model_name(model: str | os.PathLike) -> str:
-    if isinstance(model, str):
-        return model
-    if not isinstance(model, os.PathLike):
-        raise TypeError(f"model must be the name of an installed model or a path, not {type(model).__name__}")
-    path = os.fsdecode(model)
-    return path if "/" in path else f"./{path}"  # a path, never the name of an installed model
+def _model_name(model) -> str:
+    if isinstance(model, os.PathLike):
+        path = os.fsdecode(model)
+        return path if "/" in path else f"./{path}"  # a path, never the name of an installed model
+    # A Model belongs to the other extension module, which shares nothing with this one but the file.
+    name = model.name if hasattr(model, "sha256") else model
+    if not isinstance(name, str):
+        raise TypeError(f"model must be a Model, the name of an installed one, or a path, not {type(model).__name__}")
+    return name
 
 
 def _indices(values: Iterable[int], name: str) -> list[int]:

@@ -13,12 +13,12 @@ import json
 import os
 import struct
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 
 from .atomic_file import write_atomically
 from .hyperparameters import Hyperparameters, ModelError
+from .models import resolve
 
 FORMAT = "openmm-so3krates"
 FORMAT_VERSION = "1"
@@ -135,16 +135,16 @@ def check_tensors(hyperparameters: Hyperparameters, tensors: Mapping[str, np.nda
 
 
 def read_model_file(
-    path: str | os.PathLike,
+    model: str | os.PathLike,
 ) -> tuple[Hyperparameters, dict[str, np.ndarray], dict[str, str]]:
     """The hyperparameters, tensors and header strings (`format`, `provenance`, ...) of a model file.
 
-    Tensors keep their type (float32 or float64); names and shapes are those of `expected_tensors`.
+    `model` is a path or the name of an installed model (`models.resolve`). Tensors keep their type (float32 or float64); names and shapes are those of `expected_tensors`.
 
     Raises `ModelError` if the file is missing, damaged or hostile, of another format or format version, or
     its content does not fit together.
     """
-    path = Path(path)
+    path = resolve(model)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ModelError(f"{path} is larger than any model file may be ({MAX_FILE_BYTES >> 30} GiB)")

@@ -117,7 +117,7 @@ def install(
         weights = _weights_from_file(model, Path(source))
     else:
         report(f"downloading {model.package} {model.version} from the package index")
-        weights = _take_member(model, _download(model))
+        weights = _take_member(model, download(model))
     imported = convert_so3krates_torch(weights, f"{model.package} {model.version}: {model.member}")
     imported.write(path)
     report(f"installed {path}")
@@ -134,7 +134,7 @@ def _is_sound(path: Path) -> bool:
     return True
 
 
-def _download(model: PublishedModel) -> bytes:
+def download(model: PublishedModel) -> bytes:
     """The bytes of the pinned wheel, hash checked."""
     with tempfile.TemporaryDirectory(prefix="so3krates-") as folder:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]

@@ -55,6 +55,8 @@ class Potential:
             With a cutoff energies contain a constant that depends on it.
         dispersion_switch_width: Å below `lr_cutoff` over which dispersion is switched off; None: the model's.
         threads: number of threads; None: one per processor this process may use. Results do not depend on it.
+        radial_table: in single precision, replace the radial networks by splines (error below 1e-4 of their rms, checked
+            when the model is loaded); False: always the networks, several times slower.
         allow_untrained_elements: compute elements the model has numbers for but was not trained on, at your own risk.
 
     Raises:
@@ -71,6 +73,7 @@ class Potential:
         dispersion_switch_width: float | None = None,
         threads: int | None = None,
         allow_untrained_elements: bool = False,
+        radial_table: bool = True,
     ) -> None:
         if device != "cpu":
             raise ValueError(f"device must be 'cpu', not {device!r}: this build has no other")
@@ -84,6 +87,7 @@ class Potential:
             dispersion_switch_width=None if dispersion_switch_width is None else float(dispersion_switch_width),
             threads=threads or 0,
             allow_untrained_elements=bool(allow_untrained_elements),
+            radial_table=bool(radial_table),
         )
 
     @property

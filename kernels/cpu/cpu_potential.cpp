@@ -50,7 +50,8 @@ private:
 template <class T> class CpuPotential : public Potential {
 public:
     CpuPotential(std::shared_ptr<const Model> model, const Options& options)
-        : frozen(std::move(model)), settings(options), kernels(selectKernels<T>()), weights(*frozen, kernels.format),
+        : frozen(std::move(model)), settings(options), kernels(selectKernels<T>()),
+          table(std::is_same<T, float>::value && options.radialTable ? sharedRadialTable(*frozen) : nullptr), weights(*frozen, kernels.format, table.get()),
           packed(weights.get()), zbl(*frozen),
           longRange(*frozen, options.lrCutoff, options.dispersionSwitchWidth), workspace(packed) {}
 
@@ -58,7 +59,9 @@ public:
     const Model& model() const override { return *frozen; }
     const Options& options() const override { return settings; }
     std::string implementation() const override {
-        return std::string("CPU ") + kernels.name + (settings.precision == Precision::Double ? " double" : " single");
+        return std::string("CPU ") + kernels.name + (settings.precision == Precision::Double ? " double" : " single") +
+               (packed.tableIntervals ? ", radial table of " + std::to_string(packed.tableIntervals) + " intervals"
+                                      : ", exact radial networks");
     }
 
 private:
@@ -74,6 +77,7 @@ private:
     std::shared_ptr<const Model> frozen;
     Options settings;
     const KernelTable<T>& kernels;
+    std::shared_ptr<const RadialTable> table;
     PackedModelOwner<T> weights;
     const PackedModel<T>& packed;
     ZblParameters zbl;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <functional>
 
+#include "radial/activation.h"
+
 namespace so3krates::cpu {
 
 namespace {
@@ -35,19 +37,6 @@ Matrix placed(const Tensor& tensor, int rows, const std::function<int(int)>& pla
         for (int i = 0; i < in; i++)
             m.at(place(o), i) = tensor.data[size_t(o) * in + i];
     return m;
-}
-
-// Activations of the constant row a spherical filter sees while the Euclidean variables are zero; the exact twin of
-// simd/activation.h in plain double.
-double activateScalar(Activation kind, double x) {
-    switch (kind) {
-    case Activation::Silu: return x / (1 + std::exp(-x));
-    case Activation::Softplus: return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
-    case Activation::Tanh: return std::tanh(x);
-    case Activation::Relu: return std::max(x, 0.0);
-    case Activation::Identity: break;
-    }
-    return x;
 }
 
 } // namespace
@@ -87,7 +76,8 @@ Dense<T> PackedModelOwner<T>::dense(const std::vector<double>& outIn, int in, in
 }
 
 template <class T>
-PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format) : packed(), lanes(format.lanes) {
+PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format, const RadialTable* table)
+    : packed(), basis(model), lanes(format.lanes) {
     const Hyperparameters& h = model.hyperparameters();
     Shape& s = packed.shape;
     auto pad = [&](int n) { return roundUp(n, lanes); };
@@ -121,46 +111,17 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format) :
     packed.activation = h.activation;
     packed.qkActivation = h.qkActivation;
     packed.energyActivation = h.energyActivation;
-    packed.radialBasis = h.radialBasis;
+    packed.radialBasis = &basis;
+    packed.tableIntervals = table ? table->intervals : 0;
     packed.cutoffFunction = h.cutoffFunction;
     packed.cutoffExponent = h.cutoffExponent;
     packed.euclideanFromNeighborhood = h.euclideanInit == EuclideanInit::Neighborhood;
     packed.cutoff = h.cutoff;
-    packed.bernsteinGamma = h.bernsteinGamma;
     packed.neighborhoodScale = 1 / h.avgNumNeighbors;
-    packed.besselFirst = h.besselFirst;
     for (int m = 0; m < 2; m++)
         packed.messageScale[m] = h.messageScale(counts[m]);
 
-    const int K = h.numRadialBasis, F = h.numFeatures, D = s.numDegrees, S = s.numSpherical;
-    double *basisA = newDoubles(K), *basisB = newDoubles(K);
-    switch (h.radialBasis) {
-    case RadialBasis::Bernstein:
-        basisA[0] = 1;
-        for (int k = 1; k < K; k++)
-            basisA[k] = basisA[k - 1] * (K - k) / k;
-        break;
-    case RadialBasis::Gaussian:
-        for (int k = 0; k < K; k++) {
-            double width = model.tensor("radial_basis.widths").data[k];
-            basisA[k] = model.tensor("radial_basis.centers").data[k];
-            basisB[k] = 1 / (2 * width * width);
-        }
-        break;
-    case RadialBasis::PhysNet: {
-        double end = std::exp(-h.cutoff);
-        for (int k = 0; k < K; k++) {
-            basisA[k] = end + (1 - end) * k / (K - 1);
-            basisB[k] = 1 / ((2.0 / K * (1 - end)) * (2.0 / K * (1 - end)));
-        }
-        break;
-    }
-    case RadialBasis::Bessel:
-        break;
-    }
-    packed.basisA = basisA;
-    packed.basisB = basisB;
-
+    const int F = h.numFeatures, D = s.numDegrees, S = s.numSpherical;
     auto inPlace = [](int o) { return o; };
     auto rowOf = [&](const std::string& name, int size) { // a vector padded with zeros
         const Tensor& t = model.tensor(name);
@@ -215,7 +176,7 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format) :
                     bias[place(f)] += b1.data[f];
                     if (constantSpherical)
                         for (int k = 0; k < S; k++)
-                            bias[place(f)] += w1.data[size_t(f) * S + k] * activateScalar(h.activation, b0.data[k]);
+                            bias[place(f)] += w1.data[size_t(f) * S + k] * activate(h.activation, b0.data[k]);
                 }
                 for (int k = 0; k < S; k++) {
                     spherical0Bias[m * s.spherical + k] = b0.data[k];
@@ -231,6 +192,17 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format) :
             }
             Matrix radial1 = placed(model.tensor(filter + "radial.1.weight"), b.total(), place);
             w.radial1[m] = dense(radial1.data, F, b.total(), &bias);
+            if (packed.tableIntervals) {
+                constexpr int order = RadialTable::order;
+                T* pieces = newArray(size_t(table->intervals) * order * b.total());
+                const std::vector<double>& own = model.tensor(filter + "radial.1.bias").data; // already in the table
+                for (int interval = 0; interval < table->intervals; interval++)
+                    for (int k = 0; k < order; k++)
+                        for (int f = 0; f < F; f++)
+                            pieces[(size_t(interval) * order + k) * b.total() + place(f)] =
+                                T(table->piece(layer, m, interval)[k * F + f] + (k ? 0 : bias[place(f)] - own[f]));
+                w.table[m] = pieces;
+            }
         }
         w.spherical0 = dense(spherical0.data, D, 2 * s.spherical, &spherical0Bias);
         w.spherical0Rows = array(transposed(spherical0).data);

@@ -6,6 +6,8 @@
 
 #include "cpu/shape.h"
 #include "model/model.h"
+#include "radial/radial_basis.h"
+#include "radial/radial_table.h"
 
 namespace so3krates::cpu {
 
@@ -20,6 +22,7 @@ template <class T> struct LayerWeights {
     // Edge filters, m = 0 for x and 1 for ev. radial1's bias includes the spherical filter's, and in a layer whose
     // Euclidean variables are still zero the whole (constant) spherical filter.
     Dense<T> radial0[2], radial1[2];
+    const T* table[2];          // [interval][order][block total]: both radial layers as a spline, radial1's bias included
     Dense<T> spherical0;        // squared differences per degree -> both hidden rows; 1/sqrt(2l+1) folded in
     const T* spherical0Rows;    // the same, [degree][2 spherical], for the way back
     Dense<T> spherical1[2], spherical1Back[2];
@@ -38,13 +41,12 @@ template <class T> struct LayerWeights {
 template <class T> struct PackedModel {
     Shape shape;
     Activation activation, qkActivation, energyActivation;
-    RadialBasis radialBasis;
+    const RadialBasisFunctions* radialBasis;
+    int tableIntervals;          // 0: no table, the networks themselves
     CutoffFunction cutoffFunction;
     int cutoffExponent;
     bool euclideanFromNeighborhood;
-    double cutoff, bernsteinGamma, messageScale[2], neighborhoodScale;
-    const double *basisA, *basisB; // per radial function: Bernstein ln binomials are in basisA; Gaussian centers, 1/(2 w^2)
-    int besselFirst;
+    double cutoff, messageScale[2], neighborhoodScale;
     T contractionNorm[maxDegrees];  // 1/sqrt(2l+1)
     const LayerWeights<T>* layers;
 
@@ -71,7 +73,8 @@ struct VectorFormat {
 
 template <class T> class PackedModelOwner {
 public:
-    PackedModelOwner(const Model& model, VectorFormat format);
+    // table: null, or the radial networks' splines to use in their place.
+    PackedModelOwner(const Model& model, VectorFormat format, const RadialTable* table);
     PackedModelOwner(const PackedModelOwner&) = delete;
     const PackedModel<T>& get() const { return packed; }
 
@@ -83,6 +86,7 @@ private:
     std::vector<std::unique_ptr<double[]>> doubleArrays;
     std::vector<LayerWeights<T>> layers;
     PackedModel<T> packed;
+    RadialBasisFunctions basis;
     int lanes;
 };
 

@@ -6,6 +6,7 @@ namespace so3krates::cpu {
 
 constexpr int maxDegrees = 5;
 constexpr int maxEuclidean = 25;
+constexpr int maxRadial = 512;
 
 // The two attention blocks of a layer: 0 updates the features x (blocks = heads), 1 updates the Euclidean variables
 // (blocks = degrees). Each cuts the F features in `count` blocks of `width`, stored `stride` apart.

@@ -24,7 +24,8 @@ using Ints = py::array_t<int, py::array::c_style | py::array::forcecast>;
 class PythonPotential {
 public:
     PythonPotential(std::shared_ptr<const Model> model, const std::string& precision, std::optional<double> lrCutoff,
-                    std::optional<double> dispersionSwitchWidth, int threads, bool allowUntrainedElements) {
+                    std::optional<double> dispersionSwitchWidth, int threads, bool allowUntrainedElements,
+                    bool radialTable) {
         Options options;
         if (precision == "double")
             options.precision = Precision::Double;
@@ -36,6 +37,7 @@ public:
         if (dispersionSwitchWidth)
             options.dispersionSwitchWidth = *dispersionSwitchWidth;
         options.allowUntrainedElements = allowUntrainedElements;
+        options.radialTable = radialTable;
         potential = Potential::create(std::move(model), options);
         team = makeThreadTeam(threads);
     }
@@ -164,11 +166,12 @@ PYBIND11_MODULE(_engine, m) {
         .def_property_readonly("metadata", &Model::metadata);
     py::class_<PythonPotential>(m, "Potential")
         .def(py::init([](const std::shared_ptr<Model>& model, const std::string& precision,
-                         std::optional<double> lrCutoff, std::optional<double> width, int threads, bool untrained) {
-                 return std::make_unique<PythonPotential>(model, precision, lrCutoff, width, threads, untrained);
+                         std::optional<double> lrCutoff, std::optional<double> width, int threads, bool untrained,
+                         bool table) {
+                 return std::make_unique<PythonPotential>(model, precision, lrCutoff, width, threads, untrained, table);
              }),
              py::arg("model"), py::arg("precision"), py::arg("lr_cutoff"), py::arg("dispersion_switch_width"),
-             py::arg("threads"), py::arg("allow_untrained_elements"))
+             py::arg("threads"), py::arg("allow_untrained_elements"), py::arg("radial_table"))
         .def("compute", &PythonPotential::compute)
         .def_property_readonly("threads", &PythonPotential::threads)
         .def_property_readonly("implementation", &PythonPotential::implementation);

@@ -16,7 +16,7 @@ from .imported import (
     DEFAULT_LR_CUTOFF,
     ImportedModel,
     Parameters,
-    check_head_shapes,
+    check_head_widths,
     dispersion_tables,
     element_table,
     provenance_of,
@@ -132,7 +132,7 @@ def _hyperparameters(
     charges = _charge_head(arrays) is not None
     hirshfeld = "observables_2/Embed_0/embedding" in arrays
     if charges or hirshfeld:
-        check_head_shapes(get("energy_regression_dim", None), get("num_features"), activation("energy_activation_fn"))
+        check_head_widths(get("energy_regression_dim"), get("num_features"))
     degrees = get("degrees")
     if not isinstance(degrees, list):
         raise ModelError("model.degrees in hyperparameters.json is not a list")

@@ -15,7 +15,7 @@ from .imported import (
     DEFAULT_LR_CUTOFF,
     ImportedModel,
     Parameters,
-    check_head_shapes,
+    check_head_widths,
     dispersion_tables,
     element_table,
     provenance_of,
@@ -91,11 +91,10 @@ def _hyperparameters(
     features = get("num_features")
     # Unlike in the JAX code, an open regression dimension means the width of the features.
     hidden = or_default("energy_regression_dim", features) if layers == 2 else None
-    activation = get("energy_activation_fn_name")
     charges = "partial_charges_output_block.atomic_embedding.weight" in arrays
     hirshfeld = "hirshfeld_output_block.v_shift_embedding.weight" in arrays
     if charges or hirshfeld:
-        check_head_shapes(settings.get("energy_regression_dim"), features, activation)
+        check_head_widths(settings.get("energy_regression_dim"), features)
     basis = get("radial_basis_fn")
     degrees = get("degrees")
     if not isinstance(degrees, (list, tuple)):
@@ -125,7 +124,7 @@ def _hyperparameters(
         use_spin_embedding=get("use_spin_embed"),
         euclidean_init="zero" if get("initialize_ev_to_zeros") else "neighborhood",
         energy_hidden=hidden,
-        energy_activation=activation,
+        energy_activation=get("energy_activation_fn_name"),
         partial_charges=charges,
         hirshfeld_ratios=hirshfeld,
         zbl=or_default("zbl_repulsion_bool", False),
@@ -139,6 +138,8 @@ def _hyperparameters(
     )
     if settings.get("use_pme"):
         raise ModelError("the checkpoint uses PME electrostatics, which this library does not have")
+    if hyperparameters.activation != "silu" and (get("use_charge_embed") or get("use_spin_embed")):
+        raise ModelError("charge and spin embeddings have the activation silu here, not that of the checkpoint")
     _check_bessel(hyperparameters, arrays)
     return hyperparameters
 

@@ -129,6 +129,18 @@ def test_a_path_object_is_never_the_name_of_an_installed_model(so3lr, tmp_path, 
     assert SO3kratesForce(Path("weights"), atomic_numbers=[1]).getModelName() == "./weights"
 
 
+def test_a_loaded_model(so3lr, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(Path(so3lr).read_bytes())
+    model = openmm_so3krates.Model.load(str(path))
+    assert SO3kratesForce(model, atomic_numbers=[1]).getModelHash() == model.sha256
+    content = bytearray(path.read_bytes())
+    content[-4] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="has changed since it was loaded"):
+        SO3kratesForce(model, atomic_numbers=[1])
+
+
 @pytest.mark.parametrize(
     "settings, error, message",
     [
@@ -178,7 +190,7 @@ def test_untrained_elements_on_request(so3lr):
 def test_refused_models(tmp_path):
     with pytest.raises(ModelError, match="nowhere"):
         SO3kratesForce(tmp_path / "nowhere.safetensors", atomic_numbers=[1])
-    with pytest.raises(TypeError, match="name of an installed model or a path, not int"):
+    with pytest.raises(TypeError, match="must be a Model, the name of an installed one, or a path, not int"):
         SO3kratesForce(3, atomic_numbers=[1])
 
 

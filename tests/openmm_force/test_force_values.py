@@ -59,7 +59,7 @@ def assert_forces_are_the_gradient(context, atoms=None):
     positions = state.getPositions(asNumpy=True)._value.copy()
     forces = forces_of(context)
     generator = np.random.default_rng(1)
-    step = 1e-5  # nm
+    step = 2e-6  # nm
     for _ in range(4):
         direction = generator.normal(size=positions.shape)
         if atoms is not None:

@@ -48,12 +48,18 @@ template <class T>
 void edgeFilters(const Evaluation<T>& e, int layer, int begin, int n, bool wantSlopes, FilterBlock<T>& b) {
     const Shape& s = e.model->shape;
     const LayerWeights<T>& w = e.model->layers[layer];
-    radialBasisBlock<T>(e, begin, n, b.basis);
+    const bool table = e.model->tableIntervals > 0;
+    if (!table)
+        radialBasisBlock<T>(e, begin, n, b.basis);
     if (w.useSpherical)
         sphericalHidden<T>(e, w, e.layer[layer].evIn, begin, n, b);
     for (int m = 0; m < 2; m++) {
         const int total = s.block[m].total();
-        radialFilter<T>(e, w, m, n, b.basis, b.radialHidden, b.values[m], wantSlopes ? b.slopes[m] : nullptr);
+        T* slopes = wantSlopes ? b.slopes[m] : nullptr;
+        if (table)
+            radialFilterFromTable<T>(e, w, m, begin, n, b.values[m], slopes);
+        else
+            radialFilter<T>(e, w, m, n, b.basis, b.radialHidden, b.values[m], slopes);
         if (w.useSpherical)
             gemm<T>(n, b.hidden + m * s.spherical, 2 * s.spherical, w.spherical1[m].weight, w.spherical1[m].in, total,
                     Start::Accumulate, nullptr, b.values[m], total);

@@ -1,0 +1,137 @@
+#include "radial/radial_table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "radial/activation.h"
+#include "radial/radial_basis.h"
+
+namespace so3krates {
+
+namespace {
+
+// One filter's radial network, K -> F -> F, with two derivatives by the distance.
+class RadialNetwork {
+public:
+    RadialNetwork(const Model& model, int layer, int filter)
+        : basis(model), activation(model.hyperparameters().activation), F(model.hyperparameters().numFeatures) {
+        const std::string prefix = "layers." + std::to_string(layer) + ".attention.filter_" +
+                                   (filter == 0 ? "x" : "ev") + ".radial.";
+        first = &model.tensor(prefix + "0.weight");
+        firstBias = &model.tensor(prefix + "0.bias");
+        second = &model.tensor(prefix + "1.weight");
+        secondBias = &model.tensor(prefix + "1.bias");
+    }
+    // out[order][F], order 0..orders-1
+    void evaluate(double d, int orders, double* out) const {
+        const int K = basis.size();
+        std::vector<double> b(3 * size_t(K)), hidden(3 * size_t(F));
+        basis.evaluate(d, &b[0], &b[K], &b[2 * K]);
+        for (int f = 0; f < F; f++) {
+            const double* w = first->data.data() + size_t(f) * K;
+            double x[3] = {firstBias->data[f], 0, 0}, slope, curvature;
+            for (int k = 0; k < K; k++)
+                for (int o = 0; o < 3; o++)
+                    x[o] += w[k] * b[o * K + k];
+            hidden[f] = activate(activation, x[0], &slope, &curvature);
+            hidden[F + f] = slope * x[1];
+            hidden[2 * F + f] = curvature * x[1] * x[1] + slope * x[2];
+        }
+        for (int o = 0; o < orders; o++)
+            for (int f = 0; f < F; f++) {
+                const double *w = second->data.data() + size_t(f) * F, *h = &hidden[size_t(o) * F];
+                double sum[4] = {o == 0 ? secondBias->data[f] : 0, 0, 0, 0}; // four chains: additions overlap
+                int k = 0;
+                for (; k + 4 <= F; k += 4)
+                    for (int c = 0; c < 4; c++)
+                        sum[c] += w[k + c] * h[k + c];
+                for (; k < F; k++)
+                    sum[0] += w[k] * h[k];
+                out[size_t(o) * F + f] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+            }
+    }
+
+private:
+    RadialBasisFunctions basis;
+    Activation activation;
+    int F;
+    const Tensor *first, *firstBias, *second, *secondBias;
+};
+
+// The quintic through value, slope and curvature (in units of the interval) at both ends.
+void quintic(const double left[3], const double right[3], double c[6]) {
+    const double step = right[0] - left[0] - left[1] - 0.5 * left[2];
+    const double slope = right[1] - left[1] - left[2], curvature = right[2] - left[2];
+    c[0] = left[0];
+    c[1] = left[1];
+    c[2] = 0.5 * left[2];
+    c[3] = 10 * step - 4 * slope + 0.5 * curvature;
+    c[4] = -15 * step + 7 * slope - curvature;
+    c[5] = 6 * step - 3 * slope + 0.5 * curvature;
+}
+
+} // namespace
+
+RadialTable makeRadialTable(const Model& model, double bound) {
+    const Hyperparameters& h = model.hyperparameters();
+    const int F = h.numFeatures;
+    RadialTable table;
+    table.cutoff = h.cutoff;
+    table.numLayers = h.numLayers;
+    table.numFeatures = F;
+    for (int intervals : {256, 512, 1024}) {
+        const double step = h.cutoff / intervals;
+        table.intervals = intervals;
+        table.error = 0;
+        table.coefficients.assign(size_t(h.numLayers) * 2 * intervals * RadialTable::order * F, 0.0f);
+        for (int layer = 0; layer < h.numLayers; layer++)
+            for (int filter = 0; filter < 2; filter++) {
+                const RadialNetwork network(model, layer, filter);
+                std::vector<double> left(3 * size_t(F)), right(3 * size_t(F)), exact(F);
+                double squares = 0, largest = 0;
+                network.evaluate(0, 3, left.data());
+                for (int interval = 0; interval < intervals; interval++) {
+                    network.evaluate((interval + 1) * step, 3, right.data());
+                    network.evaluate((interval + 0.5) * step, 1, exact.data());
+                    float* out = const_cast<float*>(table.piece(layer, filter, interval));
+                    for (int f = 0; f < F; f++) {
+                        const double l[3] = {left[f], left[F + f] * step, left[2 * F + f] * step * step};
+                        const double r[3] = {right[f], right[F + f] * step, right[2 * F + f] * step * step};
+                        double c[6], middle = 0;
+                        quintic(l, r, c);
+                        for (int k = RadialTable::order - 1; k >= 0; k--) {
+                            middle = 0.5 * middle + c[k];
+                            out[k * F + f] = float(c[k]);
+                        }
+                        largest = std::max(largest, std::abs(middle - exact[f]));
+                        squares += exact[f] * exact[f];
+                    }
+                    left.swap(right);
+                }
+                const double rms = std::sqrt(squares / (double(intervals) * F));
+                table.error = std::max(table.error, rms > 0 ? largest / rms : 0.0);
+            }
+        if (table.error < bound)
+            return table;
+    }
+    table.intervals = 0;
+    table.coefficients.clear();
+    return table;
+}
+
+std::shared_ptr<const RadialTable> sharedRadialTable(const Model& model) {
+    static std::mutex mutex;
+    static std::map<std::string, std::weak_ptr<const RadialTable>> tables; // by the model's hash
+    std::lock_guard<std::mutex> lock(mutex);
+    std::shared_ptr<const RadialTable> table = tables[model.sha256()].lock();
+    if (!table) {
+        table = std::make_shared<const RadialTable>(makeRadialTable(model));
+        tables[model.sha256()] = table;
+    }
+    return table;
+}
+
+} // namespace so3krates
