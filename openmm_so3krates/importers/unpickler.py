@@ -173,6 +173,8 @@ class _Machine:
 
     def build(self) -> None:
         state = self.pop()
+        if self.stack and isinstance(self.stack[-1], dict):
+            raise self.fail("a dictionary with attributes, like a PyTorch state_dict; save the whole model instead")
         target = self.top(Node)
         if target.state is not None:
             raise self.fail(f"an object of {target.cls} gets its state twice")
