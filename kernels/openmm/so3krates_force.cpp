@@ -1,0 +1,76 @@
+#include "so3krates_force.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "model_registry.h"
+#include "openmm/OpenMMException.h"
+#include "so3krates_force_impl.h"
+#include "units.h"
+
+using OpenMM::OpenMMException;
+
+namespace SO3kratesPlugin {
+
+static void require(bool condition, const std::string &message) {
+    if (!condition)
+        throw OpenMMException("SO3kratesForce: " + message);
+}
+
+SO3kratesForce::SO3kratesForce(std::shared_ptr<const so3krates::Model> model_, std::vector<int> atomicNumbers_,
+                               std::vector<int> particles_)
+    : model(std::move(model_)), atomicNumbers(std::move(atomicNumbers_)), particles(std::move(particles_)) {
+    setName("SO3kratesForce");
+    require(model != nullptr, "a model is needed");
+    require(!atomicNumbers.empty(), "at least one atom is needed");
+    for (size_t i = 0; i < atomicNumbers.size(); i++)
+        require(atomicNumbers[i] >= 1 && atomicNumbers[i] <= 118,
+                "atom " + std::to_string(i) + " has the atomic number " + std::to_string(atomicNumbers[i]));
+    if (!particles.empty()) {
+        require(particles.size() == atomicNumbers.size(),
+                "there are " + std::to_string(particles.size()) + " particle indices but " +
+                    std::to_string(atomicNumbers.size()) + " atomic numbers; one of each is needed per atom");
+        std::vector<int> sorted = particles;
+        std::sort(sorted.begin(), sorted.end());
+        require(sorted.front() >= 0, "particle index " + std::to_string(sorted.front()) + " is negative");
+        auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+        require(twice == sorted.end(),
+                twice == sorted.end() ? "" : "particle " + std::to_string(*twice) + " is named twice");
+    }
+    lrCutoff = model->hyperparameters().lrCutoff / ANGSTROM_PER_NM;
+    dispersionSwitchWidth = model->hyperparameters().dispersionSwitchWidth / ANGSTROM_PER_NM;
+    model = ModelRegistry::share(model);
+}
+
+SO3kratesForce::SO3kratesForce(const std::string &modelName, std::vector<int> atomicNumbers, std::vector<int> particles)
+    : SO3kratesForce(so3krates::Model::load(modelName), std::move(atomicNumbers), std::move(particles)) {}
+
+void SO3kratesForce::setCharge(double value) {
+    require(std::isfinite(value), "the charge must be a finite number of elementary charges");
+    charge = value;
+}
+
+void SO3kratesForce::setSpin(double value) {
+    require(std::isfinite(value), "the spin must be a finite number of unpaired electrons");
+    spin = value;
+}
+
+void SO3kratesForce::setLRCutoff(double value) {
+    require(value > 0, "the long-range cutoff must be a positive length in nm, or infinity (None) for no cutoff");
+    lrCutoff = value;
+}
+
+void SO3kratesForce::setDispersionSwitchWidth(double value) {
+    require(value > 0 && std::isfinite(value), "the width of the dispersion switch must be a positive length in nm");
+    dispersionSwitchWidth = value;
+}
+
+void SO3kratesForce::setBonds(std::vector<std::pair<int, int>> value) { bonds = std::move(value); }
+
+void SO3kratesForce::updateParametersInContext(OpenMM::Context &context) {
+    dynamic_cast<SO3kratesForceImpl &>(getImplInContext(context)).updateParametersInContext(getContextImpl(context));
+}
+
+OpenMM::ForceImpl *SO3kratesForce::createImpl() const { return new SO3kratesForceImpl(*this); }
+
+} // namespace SO3kratesPlugin

@@ -1,0 +1,280 @@
+"""SO3kratesForce: a SO3krates model as a native OpenMM force.
+
+OpenMM's side of the library: lengths in nm, energies in kJ/mol, or Quantities.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import openmm
+from openmm import unit
+from openmm.app import Topology, element
+
+if TYPE_CHECKING:
+    from .potential import Model
+
+try:
+    from . import _openmm
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "openmm_so3krates was built without its OpenMM part; reinstall it beside OpenMM (pip install openmm)"
+    ) from error
+except ImportError as error:
+    raise ImportError(
+        f"SO3kratesForce cannot be used with OpenMM {openmm.version.short_version}: {error}. It needs the minor "
+        "version it was compiled against: install that one, or reinstall openmm_so3krates beside this OpenMM "
+        "(pip install --no-build-isolation --force-reinstall --no-deps)"
+    ) from error
+
+PRECISIONS = ("auto", "single", "double")
+
+
+class SO3kratesForce(openmm.Force):
+    """The energy of all or some particles of a System by a SO3krates model such as SO3LR.
+
+    The model describes every interaction within its region: add no other force between these particles. Energies are
+    defined up to a constant per composition and depend on `lr_cutoff`; the long range is cut off, there is no Ewald
+    sum. Models are trained on flexible molecules: use no constraints and a time step of about 0.5 fs.
+
+    `model`: name of an installed model ("so3lr"), path of a model file, or an `openmm_so3krates.Model`, whose file
+        must still be there.
+    `topology`: an `openmm.app.Topology`; gives the elements, the molecules' bonds (used by OpenMM to keep molecules
+        whole when it wraps positions or scales the box; the energy knows no bonds) and whether there is a box.
+    `atomic_numbers`: in place of a topology, or where it lacks elements; one for each atom of the region.
+    `charge`: total charge of the region in elementary charges, a number or a Quantity.
+    `spin`: number of unpaired electrons of the region.
+    `atoms`: indices of the region's particles in the System; None: all of them.
+    `lr_cutoff`: cutoff of electrostatics and dispersion, nm or a Quantity; None: no cutoff (without a box only).
+    `dispersion_switch_width`: width below that cutoff in which dispersion fades, nm or a Quantity; None: the model's.
+    `periodic`: whether the region is periodic with the System's box; None: if the topology has a box.
+    `precision`: "single", "double" or "auto" (also None): the platform's own, which is double on Reference and single
+        on CPU.
+    `embed_model`: write the whole model file into XML; otherwise XML holds its name and SHA-256 and reading it needs
+        that very file under that name.
+    `allow_untrained_elements`: compute elements that the model has parameters for but was not trained on.
+
+    `SO3kratesForce(system.getForce(i))` turns what a System returns into a SO3kratesForce again.
+
+    Raises `ModelError` if the model cannot be loaded, `ValueError` or `TypeError` if an argument cannot be used, and
+    `OpenMMException` when a Context is made of a System that the force does not fit.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike | Model | openmm.Force,
+        topology: Topology | None = None,
+        atomic_numbers: Iterable[int] | None = None,
+        charge=0,
+        spin=0,
+        atoms: Iterable[int] | None = None,
+        lr_cutoff=1.2 * unit.nanometer,
+        dispersion_switch_width=None,
+        periodic: bool | None = None,
+        precision: str | None = None,
+        embed_model: bool = False,
+        allow_untrained_elements: bool = False,
+    ):
+        if isinstance(model, openmm.Force):
+            if not _openmm.is_so3krates(model):
+                raise TypeError(f"the force {model.getName()!r} is not a SO3kratesForce")
+            self.this = model.this
+            return
+        particles = None if atoms is None else _indices(atoms, "atoms")
+        numbers_ = _atomic_numbers(topology, atomic_numbers, particles)
+        if precision not in (None, *PRECISIONS):
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+        cutoff = math.inf if lr_cutoff is None else _positive(lr_cutoff, unit.nanometer, "lr_cutoff")
+        has_box = topology is not None and topology.getPeriodicBoxVectors() is not None
+        if periodic and topology is not None and not has_box:
+            raise ValueError(
+                "periodic=True, but the topology has no box: set one (topology.setPeriodicBoxVectors) "
+                "and give it to the System as well (system.setDefaultPeriodicBoxVectors)"
+            )
+        periodic = has_box if periodic is None else bool(periodic)
+        if periodic and math.isinf(cutoff):
+            raise ValueError("a periodic system needs an lr_cutoff; SO3LR was published with 1.2 nm")
+
+        self.this = _openmm.create(_model_name(model), numbers_, particles or []).this
+        if getattr(model, "sha256", self.getModelHash()) != self.getModelHash():
+            raise ValueError(f"the file of the model {self.getModelName()!r} has changed since it was loaded")
+        if not allow_untrained_elements:
+            self._refuse_untrained_elements()
+        self.setCharge(charge)
+        self.setSpin(spin)
+        _openmm.set_lr_cutoff(self, cutoff)
+        if dispersion_switch_width is not None:
+            width = _positive(dispersion_switch_width, unit.nanometer, "dispersion_switch_width")
+            _openmm.set_dispersion_switch_width(self, width)
+        _openmm.set_periodic(self, periodic)
+        _openmm.set_precision(self, precision or "auto")
+        _openmm.set_embed_model(self, bool(embed_model))
+        _openmm.set_allow_untrained_elements(self, bool(allow_untrained_elements))
+        if topology is not None:
+            region = set(self.getAtoms())
+            bonds = [(bond[0].index, bond[1].index) for bond in topology.bonds()]
+            _openmm.set_bonds(self, [bond for bond in bonds if region.issuperset(bond)])
+
+    # -- what it was made of -------------------------------------------------------------------
+
+    def getModelName(self) -> str:
+        """The name or path the model was loaded by."""
+        return _openmm.get_model_name(self)
+
+    def getModelHash(self) -> str:
+        """SHA-256 of the model file, lower-case hexadecimal."""
+        return _openmm.get_model_hash(self)
+
+    def getAtoms(self) -> list[int]:
+        """Indices of the region's particles in the System."""
+        return _openmm.get_particles(self) or list(range(len(self.getAtomicNumbers())))
+
+    def getAtomicNumbers(self) -> list[int]:
+        """One for each of `getAtoms()`."""
+        return _openmm.get_atomic_numbers(self)
+
+    def getBonds(self) -> list[tuple[int, int]]:
+        """Pairs of particles that OpenMM keeps in one molecule; without influence on the energy."""
+        return _openmm.get_bonds(self)
+
+    def getLRCutoff(self) -> unit.Quantity | None:
+        """Cutoff of electrostatics and dispersion; None: none."""
+        cutoff = _openmm.get_lr_cutoff(self)
+        return None if math.isinf(cutoff) else cutoff * unit.nanometer
+
+    def getDispersionSwitchWidth(self) -> unit.Quantity:
+        """Width of the interval below the cutoff in which dispersion fades."""
+        return _openmm.get_dispersion_switch_width(self) * unit.nanometer
+
+    def getPrecision(self) -> str:
+        """ "auto", "single" or "double"."""
+        return _openmm.get_precision(self)
+
+    def getAllowUntrainedElements(self) -> bool:
+        """Whether elements the model was not trained on are computed."""
+        return _openmm.get_allow_untrained_elements(self)
+
+    def getEmbedModel(self) -> bool:
+        """Whether XML will hold the whole model file."""
+        return _openmm.get_embed_model(self)
+
+    # -- what may change -----------------------------------------------------------------------
+
+    def getCharge(self) -> unit.Quantity:
+        """Total charge of the region."""
+        return _openmm.get_charge(self) * unit.elementary_charge
+
+    def setCharge(self, charge) -> None:
+        """Total charge of the region, a number of elementary charges or a Quantity.
+
+        A Context takes it up by `updateParametersInContext`. Raises `TypeError` or `ValueError` if it is not a number.
+        """
+        _openmm.set_charge(self, _number(charge, unit.elementary_charge, "charge"))
+
+    def getSpin(self) -> float:
+        """Number of unpaired electrons of the region."""
+        return _openmm.get_spin(self)
+
+    def setSpin(self, spin) -> None:
+        """Number of unpaired electrons of the region (multiplicity minus one).
+
+        A Context takes it up by `updateParametersInContext`. Raises `TypeError` or `ValueError` if it is not a number.
+        """
+        _openmm.set_spin(self, _number(spin, unit.dimensionless, "spin"))
+
+    def updateParametersInContext(self, context: openmm.Context) -> None:
+        """Copies charge and spin to a Context that was made of a System holding this force."""
+        _openmm.update_parameters_in_context(self, context)
+
+    def __repr__(self) -> str:
+        return f"<SO3kratesForce of {self.getModelName()!r} on {len(self.getAtomicNumbers())} atoms>"
+
+    def _refuse_untrained_elements(self) -> None:
+        trained = _openmm.get_elements(self)
+        for atom, number in zip(self.getAtoms(), self.getAtomicNumbers(), strict=True):
+            if number not in trained:
+                raise ValueError(
+                    f"atom {atom} is {_symbol(number)}, which the model {self.getModelName()!r} was not trained on; "
+                    f"it knows {', '.join(map(_symbol, trained))}. Leave the atom out (atoms=...), use another model, "
+                    "or set allow_untrained_elements=True for a numerical experiment"
+                )
+
+
+def _symbol(atomic_number: int) -> str:
+    return element.Element.getByAtomicNumber(atomic_number).symbol
+
+
+def _model_name(model) -> str:
+    if isinstance(model, os.PathLike):
+        path = os.fsdecode(model)
+        return path if "/" in path else f"./{path}"  # a path, never the name of an installed model
+    # A Model belongs to the other extension module, which shares nothing with this one but the file.
+    name = model.name if hasattr(model, "sha256") else model
+    if not isinstance(name, str):
+        raise TypeError(f"model must be a Model, the name of an installed one, or a path, not {type(model).__name__}")
+    return name
+
+
+def _indices(values: Iterable[int], name: str) -> list[int]:
+    try:
+        result = [operator.index(value) for value in values]
+    except TypeError:
+        raise TypeError(f"{name} must be whole numbers") from None
+    if not result:
+        raise ValueError(f"{name} is empty; at least one atom is needed")
+    return result
+
+
+def _atomic_numbers(
+    topology: Topology | None, atomic_numbers: Iterable[int] | None, particles: list[int] | None
+) -> list[int]:
+    """Atomic numbers of the region's atoms, from what was given."""
+    if topology is None and atomic_numbers is None:
+        raise ValueError("give the topology, or the atomic numbers of the atoms")
+    given = None if atomic_numbers is None else _indices(atomic_numbers, "atomic_numbers")
+    if topology is None:
+        if particles is not None and len(particles) != len(given):
+            raise ValueError(f"there are {len(given)} atomic numbers for {len(particles)} atoms; one each is needed")
+        return given
+
+    topology_atoms = list(topology.atoms())
+    for particle in particles or []:
+        if not 0 <= particle < len(topology_atoms):
+            raise ValueError(f"atoms names particle {particle}, but the topology has {len(topology_atoms)} atoms")
+    region = topology_atoms if particles is None else [topology_atoms[particle] for particle in particles]
+    if given is not None:
+        if len(given) != len(region):
+            raise ValueError(f"there are {len(given)} atomic numbers, but the topology gives {len(region)} atoms")
+        return given
+    for atom in region:
+        if atom.element is None:
+            raise ValueError(
+                f"atom {atom.index} ({atom.name} of {atom.residue.name} {atom.residue.id}) has no element in the "
+                "topology. If it is a virtual site, leave it out (atoms=...) or use a model without virtual sites; "
+                "otherwise set its element or give atomic_numbers"
+            )
+    return [atom.element.atomic_number for atom in region]
+
+
+def _number(value, target: unit.Unit, name: str) -> float:
+    if unit.is_quantity(value):
+        if not value.unit.is_compatible(target):
+            raise ValueError(f"{name} is in {value.unit}, which cannot be converted to {target}")
+        value = value.value_in_unit(target)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, not {value!r}")
+    return float(value)
+
+
+def _positive(value, target: unit.Unit, name: str) -> float:
+    number = _number(value, target, name)
+    if number <= 0:
+        raise ValueError(f"{name} must be positive, not {number:g} {target.get_symbol()}")
+    return number

@@ -1,0 +1,21 @@
+"""What can go wrong in a run. Each message names the cause and the mend; the command line prints it and stops."""
+
+
+class RunError(Exception):
+    """A run cannot start or go on."""
+
+
+class StructureError(RunError):
+    """The input structure cannot be used."""
+
+
+class SettingsError(RunError):
+    """The settings of a run cannot be used, do not fit together or do not fit the run to be resumed."""
+
+
+class OutputError(RunError):
+    """The output cannot be written: disk full, no permission, folder in use."""
+
+
+class SimulationError(RunError):
+    """The simulation broke down, for example because an energy is not a number any more."""
