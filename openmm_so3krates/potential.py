@@ -83,8 +83,10 @@ class Potential:
         self._engine = _engine.Potential(
             model=self.model,
             precision=precision,
-            lr_cutoff=None if lr_cutoff is None else float(lr_cutoff),
-            dispersion_switch_width=None if dispersion_switch_width is None else float(dispersion_switch_width),
+            lr_cutoff=None if lr_cutoff is None else _number(lr_cutoff, "lr_cutoff"),
+            dispersion_switch_width=(
+                None if dispersion_switch_width is None else _number(dispersion_switch_width, "dispersion_switch_width")
+            ),
             threads=threads or 0,
             allow_untrained_elements=bool(allow_untrained_elements),
             radial_table=bool(radial_table),
