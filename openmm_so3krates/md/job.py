@@ -219,9 +219,7 @@ class _Job:
         if structure.is_periodic:
             lengths = 10 * np.linalg.norm(structure.box, axis=1)
             box = "box " + " x ".join(f"{length:.2f}" for length in lengths) + " Å"
-        cutoff = (
-            "no long-range cutoff" if settings.lr_cutoff is None else f"long range to {10 * settings.lr_cutoff:g} Å"
-        )
+        cutoff = "without cutoff" if settings.lr_cutoff is None else f"to {10 * settings.lr_cutoff:g} Å"
         say(
             f"  input         {self.record['input']['name']}: {structure.num_atoms} atoms, {structure.formula}, "
             f"charge {settings.charge:g}, {settings.spin:g} unpaired electrons, {box}"
