@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +16,7 @@ from openmm_so3krates.md import stages
 from openmm_so3krates.md import system as systems
 from openmm_so3krates.md.analysis import analyse
 from openmm_so3krates.md.checkpoint import Checkpoint
-from openmm_so3krates.md.errors import SettingsError
+from openmm_so3krates.md.errors import SettingsError, WriteError
 from openmm_so3krates.md.interruption import Interruption
 from openmm_so3krates.md.minimize import Minimization, minimize
 from openmm_so3krates.md.platforms import describe_platform, make_context
@@ -103,6 +104,13 @@ class _Job:
                 )
 
     def run(self) -> int | None:
+        """As `start_run`."""
+        try:
+            return self._run()
+        except WriteError as error:
+            raise WriteError(f"{error}. When that is mended, continue with: {self._resume_command()}") from None
+
+    def _run(self) -> int | None:
         self._say_what_will_run()
         with Interruption() as interruption:
             if self.checkpoint is None:
@@ -255,7 +263,10 @@ class _Job:
         else:
             moment = format_time(self.checkpoint.step * self.settings.timestep)
             self.say(f"stopped at step {self.checkpoint.step} ({moment}) of the {self.checkpoint.stage}")
-        self.say(f"continue with:  so3krates md --resume --output {self.directory.folder}")
+        self.say(f"continue with: {self._resume_command()}")
+
+    def _resume_command(self) -> str:
+        return f"so3krates md --resume --output {shlex.quote(str(self.directory.folder))}"
 
 
 def _bytes_of(path: Path) -> bytes:
