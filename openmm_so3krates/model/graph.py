@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..hyperparameters import Hyperparameters
 from .cutoff import cutoff_function
-from .molecules import Molecules
+from .molecules import Molecules, cell_heights
 from .spherical_harmonics import spherical_harmonics
 
 
@@ -121,8 +121,3 @@ def _one_molecule(positions: np.ndarray, cell: np.ndarray | None, cutoff: float)
     i, j, shifts = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.lexsort((j, i))
     return i[order], j[order], shifts[order]
-
-
-def cell_heights(cell: np.ndarray) -> np.ndarray:
-    """Distances between opposite faces of a box (3, 3), rows box vectors; (3,) in the unit of the box."""
-    return 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-MIN_CELL_HEIGHT = 0.1  # Å
-MIN_CELL_SKEW = 1e-6  # volume over the product of the edges
+MIN_CELL_HEIGHT = 0.5  # Å
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,17 @@ def molecules(
         raise ValueError("molecule must be 0 for the first molecule's atoms, 1 for the second's and so on, in order")
     b = int(molecule[-1]) + 1
 
+    spins = _per_molecule("spin", spin, b, device)
+    if (spins < 0).any():
+        raise ValueError(f"spin is a number of unpaired electrons and cannot be negative: {spins.min().item()}")
+
     return Molecules(
         atomic_numbers=atomic_numbers,
         positions=positions,
         molecule=molecule,
         cells=_cells(cell, b, device),
         charges=_per_molecule("charge", charge, b, device),
-        spins=_per_molecule("spin", spin, b, device),
+        spins=spins,
     )
 
 
@@ -89,17 +92,18 @@ def _cells(cell: Any, b: int, device: torch.device | str) -> Tensor:
         raise ValueError(f"cell must have shape (3, 3), or ({b}, 3, 3) for {b} molecules, not {_shape(cell)}")
     _require_finite("cell", cell)
     for vectors in cell.detach().cpu().numpy():
-        if not vectors.any():
-            continue
-        volume = abs(np.linalg.det(vectors))
-        edges = np.linalg.norm(vectors, axis=1)
-        areas = np.linalg.norm(np.cross(np.roll(vectors, -1, axis=0), np.roll(vectors, -2, axis=0)), axis=1)
-        if volume <= MIN_CELL_SKEW * edges.prod() or (volume / areas).min() < MIN_CELL_HEIGHT:
+        if vectors.any() and cell_heights(vectors).min() < MIN_CELL_HEIGHT:
             raise ValueError(
                 f"the box {vectors.tolist()} Å is degenerate: its three vectors (rows) must span a volume and "
                 f"opposite faces be at least {MIN_CELL_HEIGHT} Å apart (cell=None means no periodicity)"
             )
     return cell
+
+
+def cell_heights(cell: np.ndarray) -> np.ndarray:
+    """Distances between opposite faces of a box (3, 3), rows box vectors; (3,) in the unit of the box."""
+    areas = np.linalg.norm([np.cross(cell[k - 2], cell[k - 1]) for k in range(3)], axis=1)
+    return np.divide(abs(np.linalg.det(cell)), areas, out=np.zeros(3), where=areas > 0)
 
 
 def _per_molecule(name: str, value: Any, b: int, device: torch.device | str) -> Tensor:

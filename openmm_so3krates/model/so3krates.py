@@ -17,7 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..hyperparameters import Hyperparameters, ModelError
+from ..hyperparameters import Hyperparameters
+from ..model_file import check_tensors, expected_tensors, read_model_file, write_model_file
+from ..models import resolve
 from .dispersion import Dispersion
 from .electrostatics import electrostatic_energy
 from .embedding import Embedding
@@ -28,7 +30,7 @@ from .molecules import Molecules, molecules
 from .radial_basis import radial_basis
 from .zbl import ZBLRepulsion
 
-MIN_DISTANCE = 1e-3  # Å; closer atoms are taken for one atom given twice
+MIN_DISTANCE = 1e-4  # Å; closer atoms are taken for one atom given twice
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,11 @@ class SO3krates(nn.Module):
 
         Raises ModelError if it cannot be used.
         """
-        from ..model_file import read_model_file
-
-        hyperparameters, tensors, _ = read_model_file(path_or_name)
+        hyperparameters, tensors, _ = read_model_file(resolve(path_or_name))
         return cls.from_tensors(hyperparameters, tensors, dtype)
 
     def save(self, path: str | os.PathLike[str], provenance: Mapping[str, Any]) -> None:
         """Writes a model file; `provenance` tells where the weights come from (`docs/model_file.md`)."""
-        from ..model_file import write_model_file
-
         tensors = {name: tensor.detach().cpu().numpy() for name, tensor in self.state_dict().items()}
         write_model_file(path, self.hyperparameters, tensors, provenance)
 
@@ -108,25 +106,14 @@ class SO3krates(nn.Module):
     ) -> SO3krates:
         """A model with these numbers, named and shaped as in a model file.
 
-        Raises ModelError if a tensor is missing, unknown or of another shape.
+        Raises ModelError if they do not fit the hyperparameters.
         """
+        check_tensors(hyperparameters, tensors)
         model = cls(hyperparameters, dtype)
         own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-        state = model.state_dict()
-        missing, unknown = sorted(set(state) - set(tensors)), sorted(set(tensors) - set(state))
-        if missing or unknown:
-            raise ModelError(
-                "the tensors do not fit the hyperparameters"
-                + (f"; missing: {', '.join(missing)}" if missing else "")
-                + (f"; unknown: {', '.join(unknown)}" if unknown else "")
-            )
-        for name in state:
-            value = torch.tensor(np.asarray(tensors[name]), dtype=dtype)
-            expected = tuple(own[name].shape)
-            longer = name in ELEMENT_TABLES and value.dim() > 0 and len(value) >= expected[0]
-            if tuple(value.shape[1:] if longer else value.shape) != (expected[1:] if longer else expected):
-                raise ModelError(f"{name} must have shape {expected}, not {tuple(value.shape)}")
-            own[name].data = value
+        for name, tensor in tensors.items():
+            # Assigned, not copied: element tables may have more rows than the elements need.
+            own[name].data = torch.tensor(tensor, dtype=dtype)
         return model
 
     # -- evaluation --------------------------------------------------------------------------------
@@ -270,7 +257,8 @@ class SO3krates(nn.Module):
                 )
         z = batch.atomic_numbers
         trained = torch.tensor(self.hyperparameters.elements, device=z.device)
-        rows = min(len(tensor) for name, tensor in self.state_dict().items() if name in ELEMENT_TABLES)
+        shapes = expected_tensors(self.hyperparameters)
+        rows = min(len(tensor) for name, tensor in self.state_dict().items() if shapes[name][0] is None)
         known = (z >= 1) & (z < rows)
         if self.dispersion is not None:
             known &= self.dispersion.polarizability[z.clamp(0, rows - 1)] > 0
@@ -284,23 +272,6 @@ class SO3krates(nn.Module):
                 + f"; it was trained on {', '.join(map(str, self.hyperparameters.elements))}"
                 + (" (set allow_untrained_elements to compute it nevertheless)" if has_row else "")
             )
-
-
-# Tensors with one row per atomic number; a model file may hold more rows than its elements need.
-ELEMENT_TABLES = frozenset(
-    {
-        "embedding.element.weight",
-        "embedding.charge.query.weight",
-        "embedding.spin.query.weight",
-        "energy.scales",
-        "energy.shifts",
-        "charges.element",
-        "hirshfeld.element_shift",
-        "hirshfeld.element_query",
-        "dispersion.polarizability",
-        "dispersion.c6",
-    }
-)
 
 
 def _refuse_coincident(vectors: Tensor, neighbors: NeighborList, molecule: Tensor) -> None:

@@ -88,8 +88,8 @@ def test_from_tensors_restores_the_model(model):
     [
         (lambda tensors: tensors.pop("energy.scales"), "missing: energy.scales"),
         (lambda tensors: tensors.update({"energy.extra": np.zeros(3)}), "unknown: energy.extra"),
-        (lambda tensors: tensors.update({"energy.out.bias": np.zeros(2)}), "energy.out.bias must have shape"),
-        (lambda tensors: tensors.update({"energy.scales": np.zeros(3)}), "energy.scales must have shape"),
+        (lambda tensors: tensors.update({"energy.out.bias": np.zeros(2)}), "energy.out.bias has shape"),
+        (lambda tensors: tensors.update({"energy.scales": np.zeros(3)}), "energy.scales has 3 rows"),
     ],
 )
 def test_from_tensors_refuses(model, change, message):
@@ -97,6 +97,17 @@ def test_from_tensors_refuses(model, change, message):
     change(tensors)
     with pytest.raises(ModelError, match=message):
         SO3krates.from_tensors(model.hyperparameters, tensors)
+
+
+@pytest.mark.parametrize("variation", VARIATIONS)
+def test_save_and_load(variation, tmp_path):
+    model = random_model(hyperparameters(**VARIATIONS[variation]))
+    path = tmp_path / "model.safetensors"
+    model.save(path, provenance={"source": "random numbers"})
+    loaded = SO3krates.load(path)
+    assert loaded.hyperparameters == model.hyperparameters
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+    assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in model.state_dict().items())
 
 
 def test_dispersion_needs_reference_values():
@@ -292,6 +303,7 @@ WATER = ([8, 1, 1], [[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
         ({"charge": [0.0, 1.0]}, "charge must be one number"),
         ({"charge": None}, "charge must be numbers"),
         ({"spin": float("inf")}, "spin must be finite"),
+        ({"spin": -1.0}, "spin is a number of unpaired electrons"),
         ({"molecule": [0, 1]}, "molecule must give one index for each of the 3 atoms"),
         ({"molecule": [0, 2, 2]}, "molecule must be 0 for the first"),
         ({"molecule": [1, 0, 0]}, "molecule must be 0 for the first"),

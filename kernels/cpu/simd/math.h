@@ -47,7 +47,7 @@ template <class T> SO3K_INLINE Vec<T> squareRoot(Vec<T> x) {
 
 // x^(1/7) for normal positive x: a guess from the exponent bits, then Newton steps (each doubles the digits).
 template <class T> SO3K_INLINE Vec<T> seventhRoot(Vec<T> x) {
-    Vec<T> y;
+    Vec<T> y = zero<T>();
     if constexpr (sizeof(T) == 4) {
         Vec<float> integer = __builtin_convertvector(bitsOf<float>(x), Vec<float>);
         Vec<float> guess = integer * (1.0f / 7.0f) + 6.0f / 7.0f * 1065353216.0f; // 1065353216: the bits of 1
@@ -88,7 +88,7 @@ template <class T> SO3K_INLINE Vec<T> errorFunction(Vec<T> x, Vec<T> expMinusSqu
         Vec<T> large = T(1) - t * expMinusSquare * exponential<T>(p);
         return x < T(0.75) ? small : large;
     } else {
-        Vec<T> y;
+        Vec<T> y = zero<T>();
         for (int k = 0; k < lanes<T>; k++)
             y[k] = __builtin_erf(double(x[k]));
         return y;

@@ -1,0 +1,46 @@
+# make md    sets everything up, gets SO3LR's weights and runs a capped alanine peptide for a picosecond
+# make test  runs the linters and all tests
+# Both make and use .venv in this folder. PYTHON=python3.12 make … picks the Python to make it with.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+CXX_SOURCES := $(shell git ls-files 'kernels/*.cpp' 'kernels/*.h' 2>/dev/null)
+BUILD_INPUTS := $(shell find kernels cmake CMakeLists.txt pyproject.toml -type f 2>/dev/null)
+OUTPUT ?= md-output
+
+.PHONY: md test lint format clean
+
+md: $(VENV)/.installed
+	$(VENV)/bin/so3krates install so3lr
+	$(VENV)/bin/so3krates md examples/ac_ala3_nhme.pdb --model so3lr --temperature 300 --time 1ps --output $(OUTPUT) --overwrite
+
+test: $(VENV)/.installed-dev lint
+	$(RUN) pytest
+
+lint: $(VENV)/.installed-dev
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(VENV)/bin/clang-format --dry-run --Werror $(CXX_SOURCES)
+
+format: $(VENV)/.installed-dev
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+	$(VENV)/bin/clang-format -i $(CXX_SOURCES)
+
+clean:
+	rm -rf build $(VENV) $(OUTPUT)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV) || { echo "could not make a virtual environment: on Debian and Ubuntu, apt install python3-venv python3-dev g++" >&2; exit 1; }
+
+# Requirements are pinned: OpenMM because the glue is tied to its minor version, the rest so that every machine gets
+# what was tested.
+$(VENV)/.installed: $(VENV)/bin/python requirements/main.txt $(BUILD_INPUTS)
+	$(RUN) pip install -q -r requirements/main.txt
+	$(RUN) pip install -q --no-build-isolation --no-deps -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt
+	$(RUN) pip install -q -r requirements/dev.txt
+	touch $@
