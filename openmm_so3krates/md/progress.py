@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -28,7 +29,8 @@ class Progress:
                 initial=start,
                 file=self._stream,
                 desc=name,
-                dynamic_ncols=True,
+                ncols=min(shutil.get_terminal_size((100, 24)).columns, 120),
+                nrows=24,  # of its own accord tqdm shows nothing where a terminal reports no size
                 bar_format="{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
             )
 

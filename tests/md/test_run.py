@@ -66,7 +66,7 @@ def test_output_against_independent_numbers(md, springs, peptide, tmp_path, ense
     topology = app.PDBFile(str(peptide)).topology
     trajectory = mdtraj.load(str(folder / f"trajectory.{suffix}"), top=mdtraj.Topology.from_openmm(topology))
     assert len(trajectory) == 11
-    tolerance = 0.01 if suffix == "dcd" else 3.0  # kJ/mol, of positions in float32 and rounded to 0.001 nm
+    tolerance = 0.01 if suffix == "dcd" else 8.0  # kJ/mol, of positions in float32 and rounded to 0.001 nm
     energies = springs.springs_energy(topology, trajectory.xyz.astype(float))
     np.testing.assert_allclose(log["potential_kJ_per_mol"], energies, atol=tolerance)
     assert log["potential_kJ_per_mol"][0] < 0.01  # minimised: springs are at rest
