@@ -38,7 +38,7 @@ def start_run(source: Path, output: Path, request: Request, overwrite: bool, say
     """
     structure = read_structure(source)
     settings = request.new_settings(structure)
-    model_hash = _model_hash(systems.make_force(structure, settings))
+    model_hash = systems.make_force(structure, settings).getModelHash()
     with RunDirectory(output, "overwrite" if overwrite else "new") as directory:
         record = {
             "settings": settings.to_json(),
@@ -71,7 +71,7 @@ def resume_run(output: Path, source: Path | None, request: Request, say: Say) ->
             )
         settings = request.resumed_settings(stored)
         structure = read_structure(copy)
-        model_hash = _model_hash(systems.make_force(structure, settings))
+        model_hash = systems.make_force(structure, settings).getModelHash()
         if model_hash != stored_model["sha256"]:
             raise SettingsError(
                 f"the model {settings.model!r} is another file now (SHA-256 {model_hash[:12]}…) than when the run "
@@ -274,10 +274,6 @@ def _bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _model_hash(force: openmm.Force) -> str:
-    return force.getModelHash()
 
 
 def _versions() -> dict[str, str]:

@@ -45,9 +45,9 @@ class Progress:
         """`temperature` in K, None if it has not been computed at this step."""
         steps, self._step = step - self._step, step
         if self._bar is not None:
-            self._bar.update(steps)
             if temperature is not None:
-                self._bar.set_postfix_str(f"{temperature:.0f} K, {self.speed:.3g} ns/day")
+                self._bar.set_postfix_str(f"{temperature:.0f} K, {self.speed:.3g} ns/day", refresh=False)
+            self._bar.update(steps)
         elif temperature is not None and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             self._stream.write(
