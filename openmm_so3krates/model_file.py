@@ -139,7 +139,8 @@ def read_model_file(
 ) -> tuple[Hyperparameters, dict[str, np.ndarray], dict[str, str]]:
     """The hyperparameters, tensors and header strings (`format`, `provenance`, ...) of a model file.
 
-    `model` is a path or the name of an installed model (`models.resolve`). Tensors keep their type (float32 or float64); names and shapes are those of `expected_tensors`.
+    `model` is a path or the name of an installed model (`models.resolve`). Tensors keep their type (float32 or
+    float64); names and shapes are those of `expected_tensors`.
 
     Raises `ModelError` if the file is missing, damaged or hostile, of another format or format version, or
     its content does not fit together.

@@ -55,7 +55,7 @@ class Potential:
             With a cutoff energies contain a constant that depends on it.
         dispersion_switch_width: Å below `lr_cutoff` over which dispersion is switched off; None: the model's.
         threads: number of threads; None: one per processor this process may use. Results do not depend on it.
-        radial_table: in single precision, replace the radial networks by splines (error below 1e-4 of their rms, checked
+        radial_table: in single precision, replace the radial networks by splines (error below 1e-4 of the rms, checked
             when the model is loaded); False: always the networks, several times slower.
         allow_untrained_elements: compute elements the model has numbers for but was not trained on, at your own risk.
 

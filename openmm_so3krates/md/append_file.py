@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from openmm_so3krates.md.errors import OutputError
+from openmm_so3krates.md.errors import OutputError, WriteError
 
 
 class AppendFile:
@@ -80,6 +80,6 @@ def cut_back(path: Path, size: int) -> int:
     return size
 
 
-def cannot_write(path: Path, error: OSError) -> OutputError:
+def cannot_write(path: Path, error: OSError) -> WriteError:
     """The message for a failed write, the same for every output file."""
-    return OutputError(f"cannot write {path}: {os.strerror(error.errno or 0)}")
+    return WriteError(f"cannot write {path}: {os.strerror(error.errno or 0)}")

@@ -17,5 +17,9 @@ class OutputError(RunError):
     """The output cannot be written: disk full, no permission, folder in use."""
 
 
+class WriteError(OutputError):
+    """A file cannot be written now: once the reason is gone (disk full), the run can be resumed."""
+
+
 class SimulationError(RunError):
     """The simulation broke down, for example because an energy is not a number any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +16,7 @@ from openmm_so3krates.md import stages
 from openmm_so3krates.md import system as systems
 from openmm_so3krates.md.analysis import analyse
 from openmm_so3krates.md.checkpoint import Checkpoint
-from openmm_so3krates.md.errors import SettingsError
+from openmm_so3krates.md.errors import SettingsError, WriteError
 from openmm_so3krates.md.interruption import Interruption
 from openmm_so3krates.md.minimize import Minimization, minimize
 from openmm_so3krates.md.platforms import describe_platform, make_context
@@ -37,7 +38,7 @@ def start_run(source: Path, output: Path, request: Request, overwrite: bool, say
     """
     structure = read_structure(source)
     settings = request.new_settings(structure)
-    model_hash = _model_hash(systems.make_force(structure, settings))
+    model_hash = systems.make_force(structure, settings).getModelHash()
     with RunDirectory(output, "overwrite" if overwrite else "new") as directory:
         record = {
             "settings": settings.to_json(),
@@ -70,7 +71,7 @@ def resume_run(output: Path, source: Path | None, request: Request, say: Say) ->
             )
         settings = request.resumed_settings(stored)
         structure = read_structure(copy)
-        model_hash = _model_hash(systems.make_force(structure, settings))
+        model_hash = systems.make_force(structure, settings).getModelHash()
         if model_hash != stored_model["sha256"]:
             raise SettingsError(
                 f"the model {settings.model!r} is another file now (SHA-256 {model_hash[:12]}…) than when the run "
@@ -103,6 +104,13 @@ class _Job:
                 )
 
     def run(self) -> int | None:
+        """As `start_run`."""
+        try:
+            return self._run()
+        except WriteError as error:
+            raise WriteError(f"{error}. When that is mended, continue with: {self._resume_command()}") from None
+
+    def _run(self) -> int | None:
         self._say_what_will_run()
         with Interruption() as interruption:
             if self.checkpoint is None:
@@ -219,9 +227,7 @@ class _Job:
         if structure.is_periodic:
             lengths = 10 * np.linalg.norm(structure.box, axis=1)
             box = "box " + " x ".join(f"{length:.2f}" for length in lengths) + " Å"
-        cutoff = (
-            "no long-range cutoff" if settings.lr_cutoff is None else f"long range to {10 * settings.lr_cutoff:g} Å"
-        )
+        cutoff = "without cutoff" if settings.lr_cutoff is None else f"to {10 * settings.lr_cutoff:g} Å"
         say(
             f"  input         {self.record['input']['name']}: {structure.num_atoms} atoms, {structure.formula}, "
             f"charge {settings.charge:g}, {settings.spin:g} unpaired electrons, {box}"
@@ -257,7 +263,10 @@ class _Job:
         else:
             moment = format_time(self.checkpoint.step * self.settings.timestep)
             self.say(f"stopped at step {self.checkpoint.step} ({moment}) of the {self.checkpoint.stage}")
-        self.say(f"continue with:  so3krates md --resume --output {self.directory.folder}")
+        self.say(f"continue with: {self._resume_command()}")
+
+    def _resume_command(self) -> str:
+        return f"so3krates md --resume --output {shlex.quote(str(self.directory.folder))}"
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -265,10 +274,6 @@ def _bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _model_hash(force: openmm.Force) -> str:
-    return force.getModelHash()
 
 
 def _versions() -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import openmm
 
 from openmm_so3krates.md.errors import SettingsError
@@ -13,6 +15,13 @@ def make_context(system: openmm.System, integrator: openmm.Integrator, settings:
 
     Raises `SettingsError` if the platform is unknown or cannot be used, with OpenMM's reason.
     """
+    with warnings.catch_warnings():
+        # Each Context would say it again; the user has been told once, at the beginning of the run.
+        warnings.filterwarnings("ignore", r"SO3kratesForce: \d+ constraints", UserWarning)
+        return _make_context(system, integrator, settings)
+
+
+def _make_context(system: openmm.System, integrator: openmm.Integrator, settings: RunSettings) -> openmm.Context:
     platforms = {platform.getName(): platform for platform in map(openmm.Platform.getPlatform, _platform_numbers())}
     if settings.platform is not None:
         by_lower_case = {name.lower(): name for name in platforms}

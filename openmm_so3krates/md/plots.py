@@ -27,13 +27,14 @@ def draw(analysis: Analysis, settings: RunSettings, title: str) -> bytes:
         panels.append(_density)
     if analysis.dihedrals:
         panels.append(_ramachandran)
-    if len(panels) % 2:
-        panels.insert(2, _energies)
-    rows = len(panels) // 2
+    cells = [0, *range(len(panels))] if len(panels) % 2 else range(len(panels))  # an odd one out: the first is wide
+    rows = len(cells) // 2
     figure = Figure(figsize=(11, 4.2 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=12)
-    for axes, panel in zip(figure.subplots(rows, 2, squeeze=False).flat, panels, strict=True):
+    grid = figure.subplot_mosaic(np.reshape(cells, (rows, 2)).tolist())
+    for index, panel in enumerate(panels):
+        axes = grid[index]
         axes.grid(alpha=0.25, linewidth=0.6)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
@@ -75,13 +76,6 @@ def _energy_change(axes: Axes, analysis: Analysis, settings: RunSettings) -> Non
     axes.legend(frameon=False, fontsize=9)
 
 
-def _energies(axes: Axes, analysis: Analysis, settings: RunSettings) -> None:
-    if settings.ensemble == "nve":
-        _energy_change(axes, analysis, settings)
-    else:
-        _histogram_of_temperature(axes, analysis, settings)
-
-
 def _conserved_energy(axes: Axes, analysis: Analysis, settings: RunSettings) -> None:
     log = analysis.log
     total = log["total_kJ_per_mol"] - log["total_kJ_per_mol"].mean()
@@ -92,7 +86,8 @@ def _conserved_energy(axes: Axes, analysis: Analysis, settings: RunSettings) -> 
     if drift is not None:
         times, _ = _time_axis(log["time_ps"])
         line = np.polyval(np.polyfit(log["time_ps"], total, 1), log["time_ps"])
-        label = f"drift {drift.slope:.3g} kJ mol$^{{-1}}$ ns$^{{-1}}$, rms about it {drift.rms:.2g} kJ mol$^{{-1}}$"
+        over_run = drift.slope * 1e-3 * log["time_ps"][-1]
+        label = f"drift {over_run:.2g} kJ mol$^{{-1}}$ over the run, rms about it {drift.rms:.2g} kJ mol$^{{-1}}$"
         axes.plot(times, line, color=_COLORS[1], linewidth=1.5, label=label)
     _legend_above_data(axes)
 
@@ -107,14 +102,6 @@ def _temperature(axes: Axes, analysis: Analysis, settings: RunSettings) -> None:
     axes.set_ylabel("temperature / K")
     axes.set_title("Temperature", fontsize=11)
     _legend_above_data(axes)
-
-
-def _histogram_of_temperature(axes: Axes, analysis: Analysis, settings: RunSettings) -> None:
-    values = second_half(analysis.log["temperature_K"])
-    axes.hist(values, bins=min(40, max(5, len(values) // 10)), color=_COLORS[1], alpha=0.8)
-    axes.set_xlabel("temperature / K")
-    axes.set_ylabel("lines of the log")
-    axes.set_title("Temperature, second half", fontsize=11)
 
 
 def _rmsd(axes: Axes, analysis: Analysis, settings: RunSettings) -> None:
@@ -152,5 +139,6 @@ def _ramachandran(axes: Axes, analysis: Analysis, settings: RunSettings) -> None
 
 def _legend_above_data(axes: Axes) -> None:
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.22 * (high - low))
-    axes.legend(frameon=False, fontsize=9, loc="upper right", ncols=2)
+    lines = len(axes.get_legend_handles_labels()[1])
+    axes.set_ylim(low, high + 0.1 * (1 + lines) * (high - low))
+    axes.legend(frameon=False, fontsize=9, loc="upper right")

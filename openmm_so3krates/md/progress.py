@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -28,7 +29,8 @@ class Progress:
                 initial=start,
                 file=self._stream,
                 desc=name,
-                dynamic_ncols=True,
+                ncols=min(shutil.get_terminal_size((100, 24)).columns, 120),
+                nrows=24,  # of its own accord tqdm shows nothing where a terminal reports no size
                 bar_format="{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
             )
 
@@ -43,9 +45,9 @@ class Progress:
         """`temperature` in K, None if it has not been computed at this step."""
         steps, self._step = step - self._step, step
         if self._bar is not None:
-            self._bar.update(steps)
             if temperature is not None:
-                self._bar.set_postfix_str(f"{temperature:.0f} K, {self.speed:.3g} ns/day")
+                self._bar.set_postfix_str(f"{temperature:.0f} K, {self.speed:.3g} ns/day", refresh=False)
+            self._bar.update(steps)
         elif temperature is not None and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             self._stream.write(

@@ -92,6 +92,6 @@ def _check_against_structure(settings: RunSettings, structure: Structure) -> Non
             )
         if (electrons - settings.spin) % 2:
             raise SettingsError(
-                f"with charge {settings.charge:g} there are {electrons:g} electrons, of which {settings.spin:g} cannot "
-                "be unpaired; give the right --charge, or --spin (number of unpaired electrons)"
+                f"with charge {settings.charge:g} there are {electrons:g} electrons, of which not just "
+                f"{settings.spin:g} can be unpaired; give the right --charge, or --spin (number of unpaired electrons)"
             )

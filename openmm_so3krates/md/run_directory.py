@@ -46,6 +46,9 @@ class RunDirectory:
         self._take_lock()
         if mode == "overwrite":
             self._delete_run()
+        for leftover in folder.glob(".*.part"):  # of a write_atomically that was killed
+            if any(leftover.name.startswith(f".{name}.") for name in self._FILES):
+                leftover.unlink(missing_ok=True)
 
     def __enter__(self) -> RunDirectory:
         return self

@@ -13,6 +13,7 @@ FORMATS = ("dcd", "xtc")
 PRECISIONS = ("single", "double")
 CONSTRAINTS = ("none", "hbonds")
 MAX_SEED = 2**31 - 1
+MAX_THREADS = 1024
 
 # What may differ between a run and its continuation.
 CHANGEABLE = ("steps", "platform", "threads", "precision", "checkpoint_seconds")
@@ -67,7 +68,10 @@ class RunSettings:
         require(self.equilibration_steps >= 0, "--equilibrate must not be negative")
         require(self.save_every >= 1, f"--save-every must be at least one step, not {self.save_every}")
         require(1 <= self.seed <= MAX_SEED, f"--seed must be a whole number from 1 to {MAX_SEED}, not {self.seed}")
-        require(self.threads is None or self.threads >= 1, f"--threads must be at least 1, not {self.threads}")
+        require(
+            self.threads is None or 1 <= self.threads <= MAX_THREADS,
+            f"--threads must be from 1 to {MAX_THREADS}, not {self.threads}",
+        )
         positive("temperature", self.temperature, "K", zero=self.ensemble == "nve")
         positive("friction", self.friction, "1/ps")
         positive("timestep", self.timestep, "ps")

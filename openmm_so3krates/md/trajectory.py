@@ -11,8 +11,8 @@ import mdtraj
 import numpy as np
 from openmm.app.internal.xtc_utils import xtc_write_frame
 
-from openmm_so3krates.md.append_file import AppendFile, cannot_write, cut_back
-from openmm_so3krates.md.errors import OutputError
+from openmm_so3krates.md.append_file import AppendFile, cut_back
+from openmm_so3krates.md.errors import OutputError, WriteError
 
 _AKMA_TIME = 0.04888821  # ps, the unit of time in DCD headers
 
@@ -87,7 +87,7 @@ class XTCWriter:
         arrived = self._path.stat().st_size
         if problem is not None or arrived != self.size + self._frame_size():
             cut_back(self._path, self.size)
-            raise cannot_write(self._path, _reason_of_failed_write(self._path, self.size))
+            raise _failed_write(self._path, self.size)
         self.size = arrived
 
     def sync(self) -> None:
@@ -174,15 +174,15 @@ def _dcd_cell(box: np.ndarray) -> tuple[float, ...]:
     return a, cosines[0, 1], b, cosines[0, 2], cosines[1, 2], c
 
 
-def _reason_of_failed_write(path: Path, size: int) -> OSError:
-    """Why writing failed, found by writing again without the compiled code in between."""
+def _failed_write(path: Path, size: int) -> OutputError:
+    """Why writing failed, found by writing again without the compiled code in between; leaves the file as it was."""
+    file = AppendFile(path, size)
     try:
-        with open(path, "r+b", buffering=0) as file:
-            file.seek(size)
-            file.write(bytes(65536))
-            os.fsync(file.fileno())
-    except OSError as error:
+        file.append(bytes(1 << 16))
+        file.sync()
+    except WriteError as error:
         return error
     finally:
+        file.close()
         cut_back(path, size)
-    return OSError(28, "the frame did not arrive in full")
+    return WriteError(f"cannot write {path}: a frame did not arrive in full")

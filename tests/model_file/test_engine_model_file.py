@@ -13,7 +13,6 @@ from openmm_so3krates import _engine, models
 from openmm_so3krates.hyperparameters import ModelError
 from openmm_so3krates.model_file import parse_model_file, sha256_of, write_model_file
 
-
 Model = _engine.Model
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 
 import numpy as np
 from openmm import app, unit
@@ -16,7 +17,9 @@ def read_pdb(text: str) -> tuple[app.Topology, np.ndarray, dict[str, float]]:
     """Topology, positions (N, 3) in nm, and no further keys. Raises `StructureError`."""
     num_atoms = _check_records(text)
     try:
-        pdb = app.PDBFile(io.StringIO(text))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of atoms with one name, which we refuse below
+            pdb = app.PDBFile(io.StringIO(text))
     except Exception as error:  # OpenMM raises whatever its parser trips over
         raise StructureError(f"OpenMM cannot read it as PDB: {error or type(error).__name__}") from None
     if pdb.topology.getNumAtoms() != num_atoms:

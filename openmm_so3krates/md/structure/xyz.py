@@ -55,6 +55,8 @@ def read_xyz(text: str) -> tuple[app.Topology, np.ndarray, dict[str, float]]:
             positions[index] = [float(field) for field in fields[position_column : position_column + 3]]
         except ValueError:
             raise StructureError(f"line {number}: the coordinates are not three numbers") from None
+        if not np.isfinite(positions[index]).all():
+            raise StructureError(f"line {number}: a coordinate is not finite")
     rest = [line for line in lines[count + 2 :] if line.strip()]
     if rest:
         several = rest[0].strip().isdigit()
