@@ -1,0 +1,37 @@
+#pragma once
+// What the CUDA backend needs of a GPU: memory, copies and launches, in order, on one stream. Implemented by the NVIDIA
+// driver (driver/) and, in the tests, by an emulation that runs the same kernels on the CPU.
+
+#include <cstddef>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+namespace so3krates::cuda {
+
+// A GPU, its driver or its compiler failed; what() names the call, the reason and, where there is one, the mend.
+class DeviceError : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+struct LaunchSize {
+    unsigned blocks = 1, threads = 1;
+    size_t sharedBytes = 0; // dynamic shared memory
+};
+
+class Device {
+public:
+    virtual ~Device() = default;
+    virtual void* allocate(size_t bytes) = 0; // throws DeviceError if memory is short; contents undefined
+    virtual void release(void* pointer) noexcept = 0;
+    virtual void upload(void* device, const void* host, size_t bytes) = 0;
+    virtual void download(void* host, const void* device, size_t bytes) = 0; // waits until the host has it
+    virtual void clear(void* device, size_t bytes) = 0;                      // zero bytes
+    // Every kernel takes one struct by value (device/arguments.h). Empty launches (0 blocks) do nothing.
+    virtual void launch(const char* kernel, const LaunchSize& size, const void* arguments, size_t bytes) = 0;
+    virtual void synchronize() = 0;
+    virtual std::string name() const = 0; // "NVIDIA H200, sm_90" or "emulated"
+};
+
+} // namespace so3krates::cuda
