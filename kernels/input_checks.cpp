@@ -10,8 +10,8 @@ namespace {
 constexpr double largestPosition = 1e8; // Å
 } // namespace
 
-Options completeOptions(const Model& model, Options options) {
-    const Hyperparameters& h = model.hyperparameters();
+Options completeOptions(const Model &model, Options options) {
+    const Hyperparameters &h = model.hyperparameters();
     if (std::isnan(options.lrCutoff))
         options.lrCutoff = h.lrCutoff;
     if (std::isnan(options.dispersionSwitchWidth))
@@ -23,7 +23,7 @@ Options completeOptions(const Model& model, Options options) {
     return options;
 }
 
-void checkSystem(const Model& model, int elementRows, const Options& options, const System& system) {
+void checkSystem(const Model &model, int elementRows, const Options &options, const System &system) {
     if (system.numAtoms < 1 || system.numMolecules < 1)
         throw InputError("there are no atoms");
     if (system.offsets) {
@@ -35,7 +35,7 @@ void checkSystem(const Model& model, int elementRows, const Options& options, co
     } else if (system.numMolecules != 1) {
         throw InputError("several molecules need offsets");
     }
-    const std::vector<int>& elements = model.hyperparameters().elements;
+    const std::vector<int> &elements = model.hyperparameters().elements;
     for (int i = 0; i < system.numAtoms; i++) {
         const int z = system.atomicNumbers[i];
         const bool trained = std::binary_search(elements.begin(), elements.end(), z);

@@ -6,8 +6,8 @@
 namespace so3krates {
 
 // Fills in the model's defaults and checks the cutoffs. Throws InputError.
-Options completeOptions(const Model& model, Options options);
+Options completeOptions(const Model &model, Options options);
 // elementRows: how many rows the model's element tables have. Throws InputError.
-void checkSystem(const Model& model, int elementRows, const Options& options, const System& system);
+void checkSystem(const Model &model, int elementRows, const Options &options, const System &system);
 
 } // namespace so3krates

@@ -36,14 +36,14 @@ struct Options {
 // One or several independent molecules. All pointers are borrowed for the duration of the call.
 struct System {
     int numAtoms = 0;
-    const int* atomicNumbers = nullptr;   // [numAtoms]
-    const double* positions = nullptr;    // [numAtoms][3] Å; need not be wrapped
+    const int *atomicNumbers = nullptr; // [numAtoms]
+    const double *positions = nullptr;  // [numAtoms][3] Å; need not be wrapped
     int numMolecules = 1;
-    const int* offsets = nullptr;         // [numMolecules+1], rising from 0 to numAtoms; null: one molecule
-    const double* charges = nullptr;      // [numMolecules] total charge, e; null: 0
-    const double* spins = nullptr;        // [numMolecules] number of unpaired electrons; null: 0
-    const double* cells = nullptr;        // [numMolecules][3][3] Å, rows are box vectors; null: no periodicity.
-                                          // A molecule whose nine numbers are all 0 is not periodic.
+    const int *offsets = nullptr;    // [numMolecules+1], rising from 0 to numAtoms; null: one molecule
+    const double *charges = nullptr; // [numMolecules] total charge, e; null: 0
+    const double *spins = nullptr;   // [numMolecules] number of unpaired electrons; null: 0
+    const double *cells = nullptr;   // [numMolecules][3][3] Å, rows are box vectors; null: no periodicity.
+                                     // A molecule whose nine numbers are all 0 is not periodic.
 };
 
 struct Energies {
@@ -52,24 +52,24 @@ struct Energies {
 
 // What to compute and where to put it. Null: not wanted.
 struct Results {
-    Energies* energies = nullptr;         // [numMolecules]
-    double* forces = nullptr;             // [numAtoms][3] eV/Å
-    double* virials = nullptr;            // [numMolecules][3][3] eV; minus dE/d(strain), symmetric
-    double* partialCharges = nullptr;     // [numAtoms] e; 0 if the model predicts none
-    double* hirshfeldRatios = nullptr;    // [numAtoms]; 1 if the model predicts none
-    double* dipoles = nullptr;            // [numMolecules][3] e Å, sum of charge times position as given
+    Energies *energies = nullptr;      // [numMolecules]
+    double *forces = nullptr;          // [numAtoms][3] eV/Å
+    double *virials = nullptr;         // [numMolecules][3][3] eV; minus dE/d(strain), symmetric
+    double *partialCharges = nullptr;  // [numAtoms] e; 0 if the model predicts none
+    double *hirshfeldRatios = nullptr; // [numAtoms]; 1 if the model predicts none
+    double *dipoles = nullptr;         // [numMolecules][3] e Å, sum of charge times position as given
 };
 
 class Potential {
 public:
     // Throws ModelError or InputError (an lr_cutoff that cannot be used).
-    static std::unique_ptr<Potential> create(std::shared_ptr<const Model> model, const Options& options);
+    static std::unique_ptr<Potential> create(std::shared_ptr<const Model> model, const Options &options);
     virtual ~Potential() = default;
     // Not to be called from two threads at once on one object: it keeps work space between calls.
     // The results are the same bits for any size of the team.
-    virtual void compute(const System& system, const Results& results, ThreadTeam& team) = 0;
-    virtual const Model& model() const = 0;
-    virtual const Options& options() const = 0; // with the model's defaults filled in
+    virtual void compute(const System &system, const Results &results, ThreadTeam &team) = 0;
+    virtual const Model &model() const = 0;
+    virtual const Options &options() const = 0;     // with the model's defaults filled in
     virtual std::string implementation() const = 0; // what computes, e.g. "CPU avx2 single"
 };
 

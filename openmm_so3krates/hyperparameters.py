@@ -97,7 +97,7 @@ class Hyperparameters:
         return max(self.elements)
 
     def message_scale(self, num_blocks: int) -> float:
-        """The constant every attention coefficient is multiplied with; `num_blocks` is the number of heads or degrees."""
+        """What every attention coefficient is multiplied with; `num_blocks`: number of heads or of degrees."""
         if self.message_normalization == "identity":
             return 1.0
         if self.message_normalization == "sqrt_num_features":

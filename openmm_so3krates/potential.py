@@ -55,7 +55,7 @@ class Potential:
             With a cutoff energies contain a constant that depends on it.
         dispersion_switch_width: Å below `lr_cutoff` over which dispersion is switched off; None: the model's.
         threads: number of threads; None: one per processor this process may use. Results do not depend on it.
-        radial_table: in single precision, replace the radial networks by splines (error below 1e-4 of their rms, checked
+        radial_table: in single precision, replace the radial networks by splines (error below 1e-4 of the rms, checked
             when the model is loaded); False: always the networks, several times slower.
         allow_untrained_elements: compute elements the model has numbers for but was not trained on, at your own risk.
 
@@ -83,8 +83,10 @@ class Potential:
         self._engine = _engine.Potential(
             model=self.model,
             precision=precision,
-            lr_cutoff=None if lr_cutoff is None else float(lr_cutoff),
-            dispersion_switch_width=None if dispersion_switch_width is None else float(dispersion_switch_width),
+            lr_cutoff=None if lr_cutoff is None else _number(lr_cutoff, "lr_cutoff"),
+            dispersion_switch_width=(
+                None if dispersion_switch_width is None else _number(dispersion_switch_width, "dispersion_switch_width")
+            ),
             threads=threads or 0,
             allow_untrained_elements=bool(allow_untrained_elements),
             radial_table=bool(radial_table),

@@ -23,21 +23,21 @@ public:
         int stage = 0;
     };
     Stages(int threads, int stages) : barrier(threads), next(stages) {}
-    template <class Work> void run(Turn& turn, int tasks, const Work& work) {
-        std::atomic<int>& counter = next[turn.stage];
+    template <class Work> void run(Turn &turn, int tasks, const Work &work) {
+        std::atomic<int> &counter = next[turn.stage];
         for (int task = counter++; task < tasks; task = counter++)
             work(task);
         finish(turn);
     }
     // One thread's work while the others wait.
-    template <class Work> void alone(Turn& turn, int thread, const Work& work) {
+    template <class Work> void alone(Turn &turn, int thread, const Work &work) {
         if (thread == 0)
             work();
         finish(turn);
     }
 
 private:
-    void finish(Turn& turn) {
+    void finish(Turn &turn) {
         turn.stage++;
         barrier.wait();
     }
@@ -49,15 +49,15 @@ private:
 
 template <class T> class CpuPotential : public Potential {
 public:
-    CpuPotential(std::shared_ptr<const Model> model, const Options& options)
+    CpuPotential(std::shared_ptr<const Model> model, const Options &options)
         : frozen(std::move(model)), settings(options), kernels(selectKernels<T>()),
-          table(std::is_same<T, float>::value && options.radialTable ? sharedRadialTable(*frozen) : nullptr), weights(*frozen, kernels.format, table.get()),
-          packed(weights.get()), zbl(*frozen),
+          table(std::is_same<T, float>::value && options.radialTable ? sharedRadialTable(*frozen) : nullptr),
+          weights(*frozen, kernels.format, table.get()), packed(weights.get()), zbl(*frozen),
           longRange(*frozen, options.lrCutoff, options.dispersionSwitchWidth), workspace(packed) {}
 
-    void compute(const System& system, const Results& results, ThreadTeam& team) override;
-    const Model& model() const override { return *frozen; }
-    const Options& options() const override { return settings; }
+    void compute(const System &system, const Results &results, ThreadTeam &team) override;
+    const Model &model() const override { return *frozen; }
+    const Options &options() const override { return settings; }
     std::string implementation() const override {
         return std::string("CPU ") + kernels.name + (settings.precision == Precision::Double ? " double" : " single") +
                (packed.tableIntervals ? ", radial table of " + std::to_string(packed.tableIntervals) + " intervals"
@@ -65,21 +65,21 @@ public:
     }
 
 private:
-    void updateComposition(const System& system);
-    void network(const System& system, bool gradient, bool strain, ThreadTeam& team);
-    void conserveCharge(const System& system);
+    void updateComposition(const System &system);
+    void network(const System &system, bool gradient, bool strain, ThreadTeam &team);
+    void conserveCharge(const System &system);
     void longRangeTerms(int piece, bool strain);
-    void chargeGradients(const System& system);
+    void chargeGradients(const System &system);
     void zblAndGeometry(int begin, int end);
-    void collectForces(int begin, int end, bool strain, double* forces);
-    void summarize(const System& system, const Results& results);
+    void collectForces(int begin, int end, bool strain, double *forces);
+    void summarize(const System &system, const Results &results);
 
     std::shared_ptr<const Model> frozen;
     Options settings;
-    const KernelTable<T>& kernels;
+    const KernelTable<T> &kernels;
     std::shared_ptr<const RadialTable> table;
     PackedModelOwner<T> weights;
-    const PackedModel<T>& packed;
+    const PackedModel<T> &packed;
     ZblParameters zbl;
     LongRangeParameters longRange;
     NeighborLists lists;
@@ -87,7 +87,7 @@ private:
     std::vector<Box> boxes;
     std::vector<T> scratch;
     LongRangeTerms<T> terms;
-    std::vector<double> charges;   // [N] after conservation
+    std::vector<double> charges; // [N] after conservation
     // what the initial features and species were made for
     std::vector<int> lastNumbers, lastOffsets, species;
     std::vector<double> lastCharges, lastSpins;
@@ -95,12 +95,12 @@ private:
     std::vector<int> pieceOf;
 };
 
-template <class T> void CpuPotential<T>::updateComposition(const System& system) {
+template <class T> void CpuPotential<T>::updateComposition(const System &system) {
     const int N = system.numAtoms;
     std::vector<int> numbers(system.atomicNumbers, system.atomicNumbers + N), offsets{0, N};
     if (system.offsets)
         offsets.assign(system.offsets, system.offsets + system.numMolecules + 1);
-    auto perMolecule = [&](const double* values) {
+    auto perMolecule = [&](const double *values) {
         return values ? std::vector<double>(values, values + system.numMolecules)
                       : std::vector<double>(system.numMolecules, 0.0);
     };
@@ -109,7 +109,7 @@ template <class T> void CpuPotential<T>::updateComposition(const System& system)
         return;
     std::vector<double> x = initialFeatures(*frozen, system);
     const size_t F = packed.shape.numFeatures, stride = packed.shape.features;
-    T* features = workspace.initialFeatures.ensure(N * stride);
+    T *features = workspace.initialFeatures.ensure(N * stride);
     for (int i = 0; i < N; i++)
         for (size_t f = 0; f < F; f++)
             features[i * stride + f] = T(x[i * F + f]);
@@ -117,7 +117,7 @@ template <class T> void CpuPotential<T>::updateComposition(const System& system)
     std::vector<int> elements, speciesOf(120, -1);
     species.resize(N);
     for (int i = 0; i < N; i++) {
-        int& s = speciesOf[numbers[i]];
+        int &s = speciesOf[numbers[i]];
         if (s < 0) {
             s = int(elements.size());
             elements.push_back(numbers[i]);
@@ -145,7 +145,7 @@ template <class T> void CpuPotential<T>::updateComposition(const System& system)
 
 // Stage: geometry of the pairs [begin, end), and ZBL into their energy and distance gradient.
 template <class T> void CpuPotential<T>::zblAndGeometry(int begin, int end) {
-    const Evaluation<T>& e = workspace.evaluation;
+    const Evaluation<T> &e = workspace.evaluation;
     kernels.pairGeometry(e, begin, end);
     if (!zbl.present)
         return;
@@ -160,8 +160,8 @@ template <class T> void CpuPotential<T>::zblAndGeometry(int begin, int end) {
 }
 
 // q_i = raw_i + (Q - sum raw)/N per molecule; ratios and polarizabilities for the long range.
-template <class T> void CpuPotential<T>::conserveCharge(const System& system) {
-    const Evaluation<T>& e = workspace.evaluation;
+template <class T> void CpuPotential<T>::conserveCharge(const System &system) {
+    const Evaluation<T> &e = workspace.evaluation;
     charges.resize(system.numAtoms);
     for (int m = 0; m < system.numMolecules; m++) {
         const int begin = lastOffsets[m], end = lastOffsets[m + 1];
@@ -181,8 +181,8 @@ template <class T> void CpuPotential<T>::conserveCharge(const System& system) {
 }
 
 template <class T> void CpuPotential<T>::longRangeTerms(int p, bool strain) {
-    const LongRangePiece& piece = lists.pieces[p];
-    const Images& images = lists.images[piece.molecule];
+    const LongRangePiece &piece = lists.pieces[p];
+    const Images &images = lists.images[piece.molecule];
     for (size_t a = 0; a < piece.atoms.size(); a++) {
         const int i = piece.atoms[a];
         LongRangeResult result;
@@ -206,8 +206,8 @@ template <class T> void CpuPotential<T>::longRangeTerms(int p, bool strain) {
 }
 
 // dE/d(raw charge): charge conservation takes the molecule's mean away.
-template <class T> void CpuPotential<T>::chargeGradients(const System& system) {
-    const LongRangeResult* results = workspace.longRange.get();
+template <class T> void CpuPotential<T>::chargeGradients(const System &system) {
+    const LongRangeResult *results = workspace.longRange.get();
     for (int m = 0; m < system.numMolecules; m++) {
         const int begin = lastOffsets[m], end = lastOffsets[m + 1];
         double mean = 0;
@@ -221,12 +221,12 @@ template <class T> void CpuPotential<T>::chargeGradients(const System& system) {
     }
 }
 
-template <class T> void CpuPotential<T>::collectForces(int begin, int end, bool strain, double* forces) {
-    const Evaluation<T>& e = workspace.evaluation;
+template <class T> void CpuPotential<T>::collectForces(int begin, int end, bool strain, double *forces) {
+    const Evaluation<T> &e = workspace.evaluation;
     for (int i = begin; i < end; i++) {
         double f[3] = {0, 0, 0};
         for (int k = e.pairs.adjacencyStart[i]; k < e.pairs.adjacencyStart[i + 1]; k++) {
-            const T* g = e.pairGradient + 4L * (e.pairs.adjacency[k] >> 1);
+            const T *g = e.pairGradient + 4L * (e.pairs.adjacency[k] >> 1);
             const double sign = e.pairs.adjacency[k] & 1 ? -1 : 1;
             for (int x = 0; x < 3; x++)
                 f[x] += sign * double(g[x]);
@@ -235,7 +235,7 @@ template <class T> void CpuPotential<T>::collectForces(int begin, int end, bool 
             forces[3L * i + x] = f[x] - workspace.longRange.get()[i].gradient[x];
         if (strain) {
             const int first[6] = {0, 1, 2, 1, 0, 0}, second[6] = {0, 1, 2, 2, 2, 1};
-            double* s = workspace.strain.get() + 6L * i;
+            double *s = workspace.strain.get() + 6L * i;
             for (int k = 0; k < 6; k++)
                 s[k] = workspace.longRange.get()[i].strain[k];
             for (int p = lists.pairStart[i]; p < lists.pairStart[i + 1]; p++) {
@@ -248,8 +248,7 @@ template <class T> void CpuPotential<T>::collectForces(int begin, int end, bool 
     }
 }
 
-template <class T>
-void CpuPotential<T>::compute(const System& system, const Results& results, ThreadTeam& team) {
+template <class T> void CpuPotential<T>::compute(const System &system, const Results &results, ThreadTeam &team) {
     checkSystem(*frozen, packed.elementRows, settings, system);
     boxes.resize(system.numMolecules);
     const bool hasLongRange = longRange.electrostatics || longRange.dispersion;
@@ -265,7 +264,7 @@ void CpuPotential<T>::compute(const System& system, const Results& results, Thre
     const size_t scratchSize = kernels.scratchSize(packed) + 64;
     scratch.resize(scratchSize * team.size());
 
-    Evaluation<T>& e = workspace.evaluation;
+    Evaluation<T> &e = workspace.evaluation;
     terms = LongRangeTerms<T>();
     terms.electrostatics = longRange.electrostatics;
     terms.dispersion = longRange.dispersion;
@@ -289,22 +288,22 @@ void CpuPotential<T>::compute(const System& system, const Results& results, Thre
     const int N = system.numAtoms, layers = packed.shape.numLayers, P = e.pairs.numPairs;
     const int atomTasks = (N + atomBlock - 1) / atomBlock, pairTasks = (P + pairsPerTask - 1) / pairsPerTask;
     std::vector<double> unwantedForces(results.forces || !gradient ? 0 : 3L * N);
-    double* forces = results.forces ? results.forces : unwantedForces.data();
+    double *forces = results.forces ? results.forces : unwantedForces.data();
     if (!hasLongRange)
         for (int i = 0; i < N; i++)
             workspace.longRange.get()[i] = LongRangeResult();
 
     Stages stages(team.size(), 16 + 4 * layers);
     team.run([&](int thread) {
-        T* mine = scratch.data() + scratchSize * thread;
+        T *mine = scratch.data() + scratchSize * thread;
         Stages::Turn turn;
-        auto atoms = [&](auto&& work) {
+        auto atoms = [&](auto &&work) {
             stages.run(turn, atomTasks, [&](int task) {
                 const int begin = task * atomBlock;
                 work(begin, std::min(atomBlock, N - begin));
             });
         };
-        auto pairs = [&](auto&& work) {
+        auto pairs = [&](auto &&work) {
             stages.run(turn, pairTasks, [&](int task) {
                 const int begin = task * pairsPerTask;
                 work(begin, std::min(begin + pairsPerTask, P));
@@ -347,7 +346,8 @@ void CpuPotential<T>::compute(const System& system, const Results& results, Thre
         for (int layer = layers - 1; layer >= 0; layer--) {
             // The first layer's input depends on the positions only if ev comes from the neighborhood.
             const bool input = layer > 0 || packed.euclideanFromNeighborhood;
-            stages.run(turn, e.pairs.numTiles, [&](int tile) { kernels.attentionBackward(e, layer, tile, input, mine); });
+            stages.run(turn, e.pairs.numTiles,
+                       [&](int tile) { kernels.attentionBackward(e, layer, tile, input, mine); });
             if (input) {
                 atoms([&](int begin, int n) {
                     kernels.collectGradients(e, layer, begin, n, mine);
@@ -366,13 +366,13 @@ void CpuPotential<T>::compute(const System& system, const Results& results, Thre
     summarize(system, results);
 }
 
-template <class T> void CpuPotential<T>::summarize(const System& system, const Results& results) {
-    const Evaluation<T>& e = workspace.evaluation;
-    const LongRangeResult* far = workspace.longRange.get();
+template <class T> void CpuPotential<T>::summarize(const System &system, const Results &results) {
+    const Evaluation<T> &e = workspace.evaluation;
+    const LongRangeResult *far = workspace.longRange.get();
     for (int m = 0; m < system.numMolecules; m++) {
         const int begin = lastOffsets[m], end = lastOffsets[m + 1];
         if (results.energies) {
-            Energies& sum = results.energies[m];
+            Energies &sum = results.energies[m];
             sum = Energies();
             for (int i = begin; i < end; i++) {
                 sum.network += e.networkEnergy[i];
@@ -412,7 +412,7 @@ template <class T> void CpuPotential<T>::summarize(const System& system, const R
     }
 }
 
-std::unique_ptr<Potential> makeCpuPotential(std::shared_ptr<const Model> model, const Options& options) {
+std::unique_ptr<Potential> makeCpuPotential(std::shared_ptr<const Model> model, const Options &options) {
     if (options.precision == Precision::Double)
         return std::make_unique<CpuPotential<double>>(std::move(model), options);
     return std::make_unique<CpuPotential<float>>(std::move(model), options);

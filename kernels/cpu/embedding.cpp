@@ -10,7 +10,7 @@ namespace {
 double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
 double silu(double x) { return x / (1 + std::exp(-x)); }
 
-std::vector<double> times(const Tensor& weight, const std::vector<double>& x) {
+std::vector<double> times(const Tensor &weight, const std::vector<double> &x) {
     std::vector<double> y(weight.shape[0], 0.0);
     for (size_t o = 0; o < y.size(); o++)
         for (size_t i = 0; i < x.size(); i++)
@@ -18,16 +18,16 @@ std::vector<double> times(const Tensor& weight, const std::vector<double>& x) {
     return y;
 }
 
-// Adds the embedding of psi (total charge or number of unpaired electrons) of one molecule: the molecule's psi is shared
-// out over its atoms by an attention over elements, and each share passes a small network.
-void addGlobalEmbedding(const Model& model, const std::string& name, double psi, const int* atomicNumbers, int begin,
-                        int end, std::vector<double>& x) {
+// Adds the embedding of psi (total charge or number of unpaired electrons) of one molecule: the molecule's psi is
+// shared out over its atoms by an attention over elements, and each share passes a small network.
+void addGlobalEmbedding(const Model &model, const std::string &name, double psi, const int *atomicNumbers, int begin,
+                        int end, std::vector<double> &x) {
     if (psi == 0)
         return;
     const int F = model.hyperparameters().numFeatures, row = psi >= 0 ? 0 : 1;
-    const Tensor& query = model.tensor(name + ".query.weight");
-    const double* key = model.tensor(name + ".key.weight").data.data() + size_t(row) * F;
-    const double* value = model.tensor(name + ".value.weight").data.data() + size_t(row) * F;
+    const Tensor &query = model.tensor(name + ".query.weight");
+    const double *key = model.tensor(name + ".key.weight").data.data() + size_t(row) * F;
+    const double *value = model.tensor(name + ".value.weight").data.data() + size_t(row) * F;
     std::map<int, double> weightOf;
     double sum = 0;
     for (int i = begin; i < end; i++) {
@@ -41,14 +41,14 @@ void addGlobalEmbedding(const Model& model, const std::string& name, double psi,
         sum += inserted.first->second;
     }
     std::map<int, std::vector<double>> embeddingOf;
-    for (const auto& element : weightOf) {
+    for (const auto &element : weightOf) {
         std::vector<double> h(F), hidden(F);
         for (int f = 0; f < F; f++) {
             h[f] = psi * element.second / sum * value[f];
             hidden[f] = silu(h[f]);
         }
         hidden = times(model.tensor(name + ".residual.0.weight"), hidden);
-        for (double& y : hidden)
+        for (double &y : hidden)
             y = silu(y);
         hidden = times(model.tensor(name + ".residual.1.weight"), hidden);
         for (int f = 0; f < F; f++)
@@ -56,7 +56,7 @@ void addGlobalEmbedding(const Model& model, const std::string& name, double psi,
         embeddingOf[element.first] = h;
     }
     for (int i = begin; i < end; i++) {
-        const std::vector<double>& embedding = embeddingOf[atomicNumbers[i]];
+        const std::vector<double> &embedding = embeddingOf[atomicNumbers[i]];
         for (int f = 0; f < F; f++)
             x[size_t(i) * F + f] += embedding[f];
     }
@@ -64,10 +64,10 @@ void addGlobalEmbedding(const Model& model, const std::string& name, double psi,
 
 } // namespace
 
-std::vector<double> initialFeatures(const Model& model, const System& system) {
-    const Hyperparameters& h = model.hyperparameters();
+std::vector<double> initialFeatures(const Model &model, const System &system) {
+    const Hyperparameters &h = model.hyperparameters();
     const size_t F = h.numFeatures;
-    const Tensor& element = model.tensor("embedding.element.weight");
+    const Tensor &element = model.tensor("embedding.element.weight");
     std::vector<double> x(system.numAtoms * F);
     for (int i = 0; i < system.numAtoms; i++)
         for (size_t f = 0; f < F; f++)
@@ -81,7 +81,7 @@ std::vector<double> initialFeatures(const Model& model, const System& system) {
             addGlobalEmbedding(model, "embedding.spin", system.spins[m], system.atomicNumbers, begin, end, x);
     }
     const double scale = 1 / std::sqrt(1.0 + h.useChargeEmbedding + h.useSpinEmbedding);
-    for (double& value : x)
+    for (double &value : x)
         value *= scale;
     return x;
 }

@@ -9,6 +9,6 @@
 namespace so3krates::cpu {
 
 // [N][F] unpadded.
-std::vector<double> initialFeatures(const Model& model, const System& system);
+std::vector<double> initialFeatures(const Model &model, const System &system);
 
 } // namespace so3krates::cpu

@@ -14,64 +14,64 @@ namespace so3krates::cpu {
 
 struct PairLists {
     int numPairs = 0;
-    const int *i = nullptr, *j = nullptr;   // [P]
-    const double* shift = nullptr;          // [P][3] Å, r_ij = x_j + shift - x_i
+    const int *i = nullptr, *j = nullptr;         // [P]
+    const double *shift = nullptr;                // [P][3] Å, r_ij = x_j + shift - x_i
     const int *slotI = nullptr, *slotJ = nullptr; // [P] slot rows
     int numTiles = 0;
-    const int* tilePair = nullptr;          // [tiles+1] first pair
-    const int* tileSlot = nullptr;          // [tiles+1] first slot row
+    const int *tilePair = nullptr;                             // [tiles+1] first pair
+    const int *tileSlot = nullptr;                             // [tiles+1] first slot row
     const int *adjacencyStart = nullptr, *adjacency = nullptr; // [N+1], [2P]
     const int *slotStart = nullptr, *slots = nullptr;          // [N+1], the slot rows that hold an atom's gradients
 };
 
 // What each layer keeps for the way back.
 template <class T> struct LayerState {
-    T *attention;   // [N][attentionRow]: q, k, v
-    T *qkSlope;     // [N][attentionRow] derivative of the q, k activation; null if it is the identity
+    T *attention;          // [N][attentionRow]: q, k, v
+    T *qkSlope;            // [N][attentionRow] derivative of the q, k activation; null if it is the identity
     T *alpha, *alphaSlope; // [P][alphaRow] coefficients (cutoff, scale and parity of j<-i included), their d/dr
-    T *evIn;        // [N][M] Euclidean variables at the layer's input
-    T *evAttended;  // [N][M] after the attention block
-    T *exchange;    // [N][D] the factors y of ev <- ev + y ev
-    T *norm1, *norm2;               // [N][F] normalised rows (x - mean)/std
-    T *norm1InverseStd, *norm2InverseStd; // [N]
+    T *evIn;               // [N][M] Euclidean variables at the layer's input
+    T *evAttended;         // [N][M] after the attention block
+    T *exchange;           // [N][D] the factors y of ev <- ev + y ev
+    T *norm1, *norm2;      // [N][F] normalised rows (x - mean)/std
+    T *norm1InverseStd, *norm2InverseStd;                         // [N]
     T *mlp1Slope, *mlp1HiddenSlope, *mlp2Slope, *mlp2HiddenSlope; // [N][F]
 };
 
 template <class T> struct Evaluation {
-    const PackedModel<T>* model;
+    const PackedModel<T> *model;
     PairLists pairs;
     int numAtoms;
     bool withGradient;
 
-    const int* atomicNumbers;   // [N]
-    const double* positions;    // [N][3] wrapped into the box
-    const T* initialFeatures;   // [N][F]
+    const int *atomicNumbers; // [N]
+    const double *positions;  // [N][3] wrapped into the box
+    const T *initialFeatures; // [N][F]
 
     // per pair
-    double *distance;           // [P]
-    T *unit;                    // [P][4] r_ij / d, 1/d
-    T *cutoff;                  // [P][2] f_c, f_c'
-    T *harmonics;               // [P][M] Y_lm(unit)
-    T *harmonicsGradient;       // [P][M] dE/dY
-    T *distanceGradient;        // [P] dE/dd at fixed Y
-    T *pairGradient;            // [P][4] dE/dr_ij
+    double *distance;     // [P]
+    T *unit;              // [P][4] r_ij / d, 1/d
+    T *cutoff;            // [P][2] f_c, f_c'
+    T *harmonics;         // [P][M] Y_lm(unit)
+    T *harmonicsGradient; // [P][M] dE/dY
+    T *distanceGradient;  // [P] dE/dd at fixed Y
+    T *pairGradient;      // [P][4] dE/dr_ij
 
     // per atom
-    T *features;                // [N][F] x
-    T *evLast;                  // [N][M] unused ev of the last layer
-    T *featureGradient;         // [N][F]
-    T *messageGradient;         // [N][block[0].total] dE/d(message to x): featureGradient in the heads' layout
-    T *evGradient;              // [N][M]
-    T *slotGradients;           // [slots][gradientRow]
-    LayerState<T>* layer;       // [T]
+    T *features;          // [N][F] x
+    T *evLast;            // [N][M] unused ev of the last layer
+    T *featureGradient;   // [N][F]
+    T *messageGradient;   // [N][block[0].total] dE/d(message to x): featureGradient in the heads' layout
+    T *evGradient;        // [N][M]
+    T *slotGradients;     // [slots][gradientRow]
+    LayerState<T> *layer; // [T]
 
     // heads
-    double *networkEnergy;      // [N] eV, shift included
-    T *energySeed;              // [N][F] dE_network/dx
-    T *rawCharge, *hirshfeld;   // [N] before charge conservation; ratios
-    T *chargeSlope;             // [N][F] activation slopes of the charge head's hidden layer
-    T *hirshfeldSlope;          // [N][hirshfeldPadded]
-    T *hirshfeldSign;           // [N] sign inside the absolute value
+    double *networkEnergy;                            // [N] eV, shift included
+    T *energySeed;                                    // [N][F] dE_network/dx
+    T *rawCharge, *hirshfeld;                         // [N] before charge conservation; ratios
+    T *chargeSlope;                                   // [N][F] activation slopes of the charge head's hidden layer
+    T *hirshfeldSlope;                                // [N][hirshfeldPadded]
+    T *hirshfeldSign;                                 // [N] sign inside the absolute value
     const double *chargeGradient, *hirshfeldGradient; // [N] dE/d(raw charge), dE/d(ratio); null: none
 };
 

@@ -7,8 +7,8 @@ namespace so3krates::cpu {
 
 #define SO3K_DECLARE(ARCH)                                                                                             \
     namespace ARCH {                                                                                                   \
-    const KernelTable<float>& singleKernels();                                                                         \
-    const KernelTable<double>& doubleKernels();                                                                        \
+    const KernelTable<float> &singleKernels();                                                                         \
+    const KernelTable<double> &doubleKernels();                                                                        \
     }
 
 SO3K_DECLARE(baseline)
@@ -30,7 +30,7 @@ Arch chooseArch() {
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
         best = Arch::Avx512;
 #endif
-    const char* wanted = std::getenv("SO3KRATES_CPU_ARCH");
+    const char *wanted = std::getenv("SO3KRATES_CPU_ARCH");
     if (wanted && !std::strcmp(wanted, "baseline"))
         return Arch::Baseline;
     if (wanted && !std::strcmp(wanted, "avx2") && best == Arch::Avx512)
@@ -40,23 +40,29 @@ Arch chooseArch() {
 
 } // namespace
 
-template <> const KernelTable<float>& selectKernels<float>() {
+template <> const KernelTable<float> &selectKernels<float>() {
     switch (chooseArch()) {
 #ifdef SO3KRATES_X86_KERNELS
-    case Arch::Avx512: return avx512::singleKernels();
-    case Arch::Avx2: return avx2::singleKernels();
+    case Arch::Avx512:
+        return avx512::singleKernels();
+    case Arch::Avx2:
+        return avx2::singleKernels();
 #endif
-    default: return baseline::singleKernels();
+    default:
+        return baseline::singleKernels();
     }
 }
 
-template <> const KernelTable<double>& selectKernels<double>() {
+template <> const KernelTable<double> &selectKernels<double>() {
     switch (chooseArch()) {
 #ifdef SO3KRATES_X86_KERNELS
-    case Arch::Avx512: return avx512::doubleKernels();
-    case Arch::Avx2: return avx2::doubleKernels();
+    case Arch::Avx512:
+        return avx512::doubleKernels();
+    case Arch::Avx2:
+        return avx2::doubleKernels();
 #endif
-    default: return baseline::doubleKernels();
+    default:
+        return baseline::doubleKernels();
     }
 }
 

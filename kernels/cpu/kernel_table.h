@@ -12,27 +12,27 @@ namespace so3krates::cpu {
 
 // Ranges are half open, [begin, end) or [begin, begin + n) with n <= atomBlock. scratch: one per thread.
 template <class T> struct KernelTable {
-    const char* name; // of the instruction set
+    const char *name; // of the instruction set
     VectorFormat format;
-    size_t (*scratchSize)(const PackedModel<T>& model); // numbers of type T
-    void (*pairGeometry)(const Evaluation<T>&, int begin, int end);
-    void (*initialEuclidean)(const Evaluation<T>&, int begin, int end);
-    void (*project)(const Evaluation<T>&, int layer, int begin, int n);
-    void (*attentionForward)(const Evaluation<T>&, int layer, int begin, int end, T* scratch);
-    void (*atomForward)(const Evaluation<T>&, int layer, int begin, int n, T* scratch);
-    void (*headsForward)(const Evaluation<T>&, int begin, int n, T* scratch);
-    void (*headsBackward)(const Evaluation<T>&, int begin, int n, T* scratch);
-    void (*atomBackward)(const Evaluation<T>&, int layer, int begin, int n, T* scratch);
-    void (*attentionBackward)(const Evaluation<T>&, int layer, int tile, bool atoms, T* scratch);
-    void (*collectGradients)(const Evaluation<T>&, int layer, int begin, int n, T* scratch);
-    void (*initialEuclideanBackward)(const Evaluation<T>&, int begin, int end);
-    void (*pairGradients)(const Evaluation<T>&, int begin, int end);
-    double (*zblPair)(const ZblParameters&, const double* rawCharge, CutoffFunction, int exponent, double cutoff, int zi,
-                      int zj, double d, double& slope);
-    void (*longRangeAtom)(const LongRangeTerms<T>&, int i, const LongRangeNeighbors&, bool strain, LongRangeResult&);
+    size_t (*scratchSize)(const PackedModel<T> &model); // numbers of type T
+    void (*pairGeometry)(const Evaluation<T> &, int begin, int end);
+    void (*initialEuclidean)(const Evaluation<T> &, int begin, int end);
+    void (*project)(const Evaluation<T> &, int layer, int begin, int n);
+    void (*attentionForward)(const Evaluation<T> &, int layer, int begin, int end, T *scratch);
+    void (*atomForward)(const Evaluation<T> &, int layer, int begin, int n, T *scratch);
+    void (*headsForward)(const Evaluation<T> &, int begin, int n, T *scratch);
+    void (*headsBackward)(const Evaluation<T> &, int begin, int n, T *scratch);
+    void (*atomBackward)(const Evaluation<T> &, int layer, int begin, int n, T *scratch);
+    void (*attentionBackward)(const Evaluation<T> &, int layer, int tile, bool atoms, T *scratch);
+    void (*collectGradients)(const Evaluation<T> &, int layer, int begin, int n, T *scratch);
+    void (*initialEuclideanBackward)(const Evaluation<T> &, int begin, int end);
+    void (*pairGradients)(const Evaluation<T> &, int begin, int end);
+    double (*zblPair)(const ZblParameters &, const double *rawCharge, CutoffFunction, int exponent, double cutoff,
+                      int zi, int zj, double d, double &slope);
+    void (*longRangeAtom)(const LongRangeTerms<T> &, int i, const LongRangeNeighbors &, bool strain, LongRangeResult &);
 };
 
 // The environment variable SO3KRATES_CPU_ARCH (baseline, avx2, avx512) overrides the choice, for tests.
-template <class T> const KernelTable<T>& selectKernels();
+template <class T> const KernelTable<T> &selectKernels();
 
 } // namespace so3krates::cpu

@@ -14,17 +14,18 @@ namespace {
 
 // Cuts one thread's scratch memory into the blocks' rows; with null memory it only counts.
 template <class T> struct ScratchCutter {
-    T* memory;
+    T *memory;
     size_t used = 0;
-    T* take(size_t size) {
-        T* p = memory ? memory + used : nullptr;
+    T *take(size_t size) {
+        T *p = memory ? memory + used : nullptr;
         used += (size + 15) / 16 * 16;
         return p;
     }
 };
 
-template <class T> size_t cutPairBlocks(const PackedModel<T>& model, T* memory, FilterBlock<T>& f, FilterGradientBlock<T>& g) {
-    const Shape& s = model.shape;
+template <class T>
+size_t cutPairBlocks(const PackedModel<T> &model, T *memory, FilterBlock<T> &f, FilterGradientBlock<T> &g) {
+    const Shape &s = model.shape;
     ScratchCutter<T> cut{memory};
     f.basis = cut.take(2 * pairBlock * s.radial);
     f.radialHidden = cut.take(2 * pairBlock * s.features);
@@ -41,8 +42,8 @@ template <class T> size_t cutPairBlocks(const PackedModel<T>& model, T* memory, 
     return cut.used;
 }
 
-template <class T> size_t cutAtomBlock(const PackedModel<T>& model, T* memory, AtomBlock<T>& b) {
-    const Shape& s = model.shape;
+template <class T> size_t cutAtomBlock(const PackedModel<T> &model, T *memory, AtomBlock<T> &b) {
+    const Shape &s = model.shape;
     const int widths[] = {s.features + s.exchange, s.gradientRow(), s.energyHiddenPadded, s.hirshfeldPadded};
     b.width = 0;
     for (int w : widths)
@@ -53,7 +54,7 @@ template <class T> size_t cutAtomBlock(const PackedModel<T>& model, T* memory, A
     return cut.used;
 }
 
-template <class T> size_t scratchSize(const PackedModel<T>& model) {
+template <class T> size_t scratchSize(const PackedModel<T> &model) {
     FilterBlock<T> f;
     FilterGradientBlock<T> g;
     AtomBlock<T> a;
@@ -61,29 +62,29 @@ template <class T> size_t scratchSize(const PackedModel<T>& model) {
     return pairs > atoms ? pairs : atoms;
 }
 
-template <class T> void attentionForwardCall(const Evaluation<T>& e, int layer, int begin, int end, T* scratch) {
+template <class T> void attentionForwardCall(const Evaluation<T> &e, int layer, int begin, int end, T *scratch) {
     FilterBlock<T> f;
     FilterGradientBlock<T> g;
     cutPairBlocks<T>(*e.model, scratch, f, g);
     attentionForward<T>(e, layer, begin, end, f);
 }
 
-template <class T> void attentionBackwardCall(const Evaluation<T>& e, int layer, int tile, bool atoms, T* scratch) {
+template <class T> void attentionBackwardCall(const Evaluation<T> &e, int layer, int tile, bool atoms, T *scratch) {
     FilterBlock<T> f;
     FilterGradientBlock<T> g;
     cutPairBlocks<T>(*e.model, scratch, f, g);
     attentionBackward<T>(e, layer, tile, atoms, f, g);
 }
 
-template <class T, void KERNEL(const Evaluation<T>&, int, int, int, AtomBlock<T>&)>
-void layerCall(const Evaluation<T>& e, int layer, int begin, int n, T* scratch) {
+template <class T, void KERNEL(const Evaluation<T> &, int, int, int, AtomBlock<T> &)>
+void layerCall(const Evaluation<T> &e, int layer, int begin, int n, T *scratch) {
     AtomBlock<T> b;
     cutAtomBlock<T>(*e.model, scratch, b);
     KERNEL(e, layer, begin, n, b);
 }
 
-template <class T, void KERNEL(const Evaluation<T>&, int, int, AtomBlock<T>&)>
-void headsCall(const Evaluation<T>& e, int begin, int n, T* scratch) {
+template <class T, void KERNEL(const Evaluation<T> &, int, int, AtomBlock<T> &)>
+void headsCall(const Evaluation<T> &e, int begin, int n, T *scratch) {
     AtomBlock<T> b;
     cutAtomBlock<T>(*e.model, scratch, b);
     KERNEL(e, begin, n, b);
@@ -113,7 +114,7 @@ const KernelTable<T> table = {SO3K_STRING(SO3KRATES_ARCH),
 
 } // namespace
 
-const KernelTable<float>& singleKernels() { return table<float>; }
-const KernelTable<double>& doubleKernels() { return table<double>; }
+const KernelTable<float> &singleKernels() { return table<float>; }
+const KernelTable<double> &doubleKernels() { return table<double>; }
 
 } // namespace so3krates::cpu::SO3KRATES_ARCH

@@ -17,11 +17,11 @@ struct Matrix {
     int rows, columns;
     std::vector<double> data;
     Matrix(int rows, int columns) : rows(rows), columns(columns), data(size_t(rows) * columns, 0.0) {}
-    double& at(int r, int c) { return data[size_t(r) * columns + c]; }
+    double &at(int r, int c) { return data[size_t(r) * columns + c]; }
     double at(int r, int c) const { return data[size_t(r) * columns + c]; }
 };
 
-Matrix transposed(const Matrix& m) {
+Matrix transposed(const Matrix &m) {
     Matrix t(m.columns, m.rows);
     for (int r = 0; r < m.rows; r++)
         for (int c = 0; c < m.columns; c++)
@@ -30,7 +30,7 @@ Matrix transposed(const Matrix& m) {
 }
 
 // Rows of `tensor` [out][in] put at place(out) of a taller matrix.
-Matrix placed(const Tensor& tensor, int rows, const std::function<int(int)>& place) {
+Matrix placed(const Tensor &tensor, int rows, const std::function<int(int)> &place) {
     int out = tensor.shape[0], in = tensor.shape[1];
     Matrix m(rows, in);
     for (int o = 0; o < out; o++)
@@ -41,20 +41,21 @@ Matrix placed(const Tensor& tensor, int rows, const std::function<int(int)>& pla
 
 } // namespace
 
-template <class T> T* PackedModelOwner<T>::newArray(size_t size) {
+template <class T> T *PackedModelOwner<T>::newArray(size_t size) {
     arrays.push_back(std::make_unique<T[]>(size + lanes)); // zeros; a vector may be read at the end
     return arrays.back().get();
 }
 
-template <class T> double* PackedModelOwner<T>::newDoubles(size_t size) {
+template <class T> double *PackedModelOwner<T>::newDoubles(size_t size) {
     doubleArrays.push_back(std::make_unique<double[]>(size));
     return doubleArrays.back().get();
 }
 
 // outIn [out][in], out a multiple of the lanes.
 template <class T>
-Dense<T> PackedModelOwner<T>::dense(const std::vector<double>& outIn, int in, int out, const std::vector<double>* bias) {
-    T* weight = newArray(size_t(in) * out);
+Dense<T> PackedModelOwner<T>::dense(const std::vector<double> &outIn, int in, int out,
+                                    const std::vector<double> *bias) {
+    T *weight = newArray(size_t(in) * out);
     size_t k = 0;
     for (int column = 0; column < out; column += 2 * lanes) {
         int width = std::min(2 * lanes, out - column);
@@ -67,7 +68,7 @@ Dense<T> PackedModelOwner<T>::dense(const std::vector<double>& outIn, int in, in
     d.in = in;
     d.out = out;
     if (bias) {
-        T* b = newArray(out);
+        T *b = newArray(out);
         for (int o = 0; o < out; o++)
             b[o] = T((*bias)[o]);
         d.bias = b;
@@ -76,10 +77,10 @@ Dense<T> PackedModelOwner<T>::dense(const std::vector<double>& outIn, int in, in
 }
 
 template <class T>
-PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format, const RadialTable* table)
+PackedModelOwner<T>::PackedModelOwner(const Model &model, VectorFormat format, const RadialTable *table)
     : packed(), basis(model), lanes(format.lanes) {
-    const Hyperparameters& h = model.hyperparameters();
-    Shape& s = packed.shape;
+    const Hyperparameters &h = model.hyperparameters();
+    Shape &s = packed.shape;
     auto pad = [&](int n) { return roundUp(n, lanes); };
     s.numFeatures = h.numFeatures;
     s.features = pad(h.numFeatures);
@@ -123,28 +124,28 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format, c
 
     const int F = h.numFeatures, D = s.numDegrees, S = s.numSpherical;
     auto inPlace = [](int o) { return o; };
-    auto rowOf = [&](const std::string& name, int size) { // a vector padded with zeros
-        const Tensor& t = model.tensor(name);
+    auto rowOf = [&](const std::string &name, int size) { // a vector padded with zeros
+        const Tensor &t = model.tensor(name);
         std::vector<double> v(size, 0.0);
         std::copy(t.data.begin(), t.data.end(), v.begin());
         return v;
     };
-    auto array = [&](const std::vector<double>& v) {
-        T* a = newArray(v.size());
+    auto array = [&](const std::vector<double> &v) {
+        T *a = newArray(v.size());
         for (size_t k = 0; k < v.size(); k++)
             a[k] = T(v[k]);
         return a;
     };
     // A dense layer as it stands in the file, and its transpose for the way back.
-    auto forward = [&](const std::string& name, int out, bool hasBias = true) {
+    auto forward = [&](const std::string &name, int out, bool hasBias = true) {
         Matrix m = placed(model.tensor(name + ".weight"), pad(out), inPlace);
         std::vector<double> bias;
         if (hasBias)
             bias = rowOf(name + ".bias", pad(out));
         return dense(m.data, m.columns, m.rows, hasBias ? &bias : nullptr);
     };
-    auto backward = [&](const std::string& name, int in) {
-        const Tensor& t = model.tensor(name + ".weight");
+    auto backward = [&](const std::string &name, int in) {
+        const Tensor &t = model.tensor(name + ".weight");
         Matrix m = transposed(placed(t, t.shape[0], inPlace));
         m.data.resize(size_t(pad(in)) * m.columns, 0.0);
         return dense(m.data, m.columns, pad(in), nullptr);
@@ -152,7 +153,7 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format, c
 
     layers.resize(h.numLayers);
     for (int layer = 0; layer < h.numLayers; layer++) {
-        LayerWeights<T>& w = layers[layer];
+        LayerWeights<T> &w = layers[layer];
         w = LayerWeights<T>();
         const std::string prefix = "layers." + std::to_string(layer) + ".";
         const bool constantSpherical = layer == 0 && !packed.euclideanFromNeighborhood;
@@ -160,7 +161,7 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format, c
         Matrix spherical0(2 * s.spherical, D);
         std::vector<double> spherical0Bias(2 * s.spherical, 0.0);
         for (int m = 0; m < 2; m++) {
-            const BlockLayout& b = s.block[m];
+            const BlockLayout &b = s.block[m];
             auto place = [&](int o) { return o / b.width * b.stride + o % b.width; };
             const std::string filter = prefix + (m == 0 ? "attention.filter_x." : "attention.filter_ev.");
             w.radial0[m] = forward(filter + "radial.0", F);
@@ -168,10 +169,10 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format, c
             for (int f = 0; f < F; f++)
                 bias[place(f)] = model.tensor(filter + "radial.1.bias").data[f];
             if (h.useSphericalFilter) {
-                const Tensor& w0 = model.tensor(filter + "spherical.0.weight");
-                const Tensor& b0 = model.tensor(filter + "spherical.0.bias");
-                const Tensor& w1 = model.tensor(filter + "spherical.1.weight");
-                const Tensor& b1 = model.tensor(filter + "spherical.1.bias");
+                const Tensor &w0 = model.tensor(filter + "spherical.0.weight");
+                const Tensor &b0 = model.tensor(filter + "spherical.0.bias");
+                const Tensor &w1 = model.tensor(filter + "spherical.1.weight");
+                const Tensor &b1 = model.tensor(filter + "spherical.1.bias");
                 for (int f = 0; f < F; f++) {
                     bias[place(f)] += b1.data[f];
                     if (constantSpherical)
@@ -194,8 +195,8 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format, c
             w.radial1[m] = dense(radial1.data, F, b.total(), &bias);
             if (packed.tableIntervals) {
                 constexpr int order = RadialTable::order;
-                T* pieces = newArray(size_t(table->intervals) * order * b.total());
-                const std::vector<double>& own = model.tensor(filter + "radial.1.bias").data; // already in the table
+                T *pieces = newArray(size_t(table->intervals) * order * b.total());
+                const std::vector<double> &own = model.tensor(filter + "radial.1.bias").data; // already in the table
                 for (int interval = 0; interval < table->intervals; interval++)
                     for (int k = 0; k < order; k++)
                         for (int f = 0; f < F; f++)
@@ -207,10 +208,10 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format, c
         w.spherical0 = dense(spherical0.data, D, 2 * s.spherical, &spherical0Bias);
         w.spherical0Rows = array(transposed(spherical0).data);
 
-        const char* projections[5] = {"query_x", "key_x", "query_ev", "key_ev", "value_x"};
+        const char *projections[5] = {"query_x", "key_x", "query_ev", "key_ev", "value_x"};
         for (int p = 0; p < 5; p++) {
-            const BlockLayout& b = s.block[p == 2 || p == 3];
-            const Tensor& t = model.tensor(prefix + "attention." + projections[p]);
+            const BlockLayout &b = s.block[p == 2 || p == 3];
+            const Tensor &t = model.tensor(prefix + "attention." + projections[p]);
             const size_t size = size_t(b.width) * b.stride;
             T *all = newArray(size * b.count), *allBack = newArray(size * b.count);
             for (int block = 0; block < b.count; block++) {
@@ -218,7 +219,7 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format, c
                 for (int o = 0; o < b.width; o++)
                     for (int i = 0; i < b.width; i++)
                         m.at(o, i) = back.at(i, o) = t.data[(size_t(block) * b.width + o) * b.width + i];
-                const T* one = dense(m.data, b.width, b.stride, nullptr).weight;
+                const T *one = dense(m.data, b.width, b.stride, nullptr).weight;
                 std::copy(one, one + size, all + block * size);
                 one = dense(back.data, b.width, b.stride, nullptr).weight;
                 std::copy(one, one + size, allBack + block * size);
@@ -227,7 +228,7 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format, c
             w.projectBack[p] = allBack;
         }
 
-        auto norm = [&](bool present, const char* name, const T*& weight, const T*& bias) {
+        auto norm = [&](bool present, const char *name, const T *&weight, const T *&bias) {
             weight = present ? array(rowOf(prefix + name + ".weight", s.features)) : nullptr;
             bias = present ? array(rowOf(prefix + name + ".bias", s.features)) : nullptr;
         };
@@ -261,14 +262,14 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format, c
     packed.energyOut = array(rowOf("energy.out.weight", h.energyHidden ? s.energyHiddenPadded : s.features));
     packed.energyOutBias = T(model.tensor("energy.out.bias").data[0]);
     packed.elementRows = model.tensor("embedding.element.weight").shape[0];
-    auto perElement = [&](const char* name) {
-        const Tensor& t = model.tensor(name);
+    auto perElement = [&](const char *name) {
+        const Tensor &t = model.tensor(name);
         packed.elementRows = std::min(packed.elementRows, t.shape[0]);
         return &t;
     };
     packed.energyScale = array(perElement("energy.scales")->data);
-    const Tensor* shifts = perElement("energy.shifts");
-    double* energyShift = newDoubles(shifts->data.size());
+    const Tensor *shifts = perElement("energy.shifts");
+    double *energyShift = newDoubles(shifts->data.size());
     std::copy(shifts->data.begin(), shifts->data.end(), energyShift);
     packed.energyShift = energyShift;
     packed.hasCharges = h.partialCharges;
@@ -286,8 +287,8 @@ PackedModelOwner<T>::PackedModelOwner(const Model& model, VectorFormat format, c
         packed.hirshfeldOut = forward("hirshfeld.out", s.hirshfeldHidden);
         packed.hirshfeldOutBack = backward("hirshfeld.out", s.hirshfeldHidden);
         packed.hirshfeldShift = array(perElement("hirshfeld.element_shift")->data);
-        const Tensor* query = perElement("hirshfeld.element_query");
-        T* rows = newArray(size_t(query->shape[0]) * s.hirshfeldPadded);
+        const Tensor *query = perElement("hirshfeld.element_query");
+        T *rows = newArray(size_t(query->shape[0]) * s.hirshfeldPadded);
         for (int z = 0; z < query->shape[0]; z++)
             for (int k = 0; k < s.hirshfeldHidden; k++)
                 rows[size_t(z) * s.hirshfeldPadded + k] =

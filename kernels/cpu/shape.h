@@ -16,15 +16,15 @@ struct BlockLayout {
 };
 
 struct Shape {
-    int numFeatures = 0, features = 0;   // F and F padded
-    BlockLayout block[2];                // x, ev
+    int numFeatures = 0, features = 0;                   // F and F padded
+    BlockLayout block[2];                                // x, ev
     int numDegrees = 0, numEuclidean = 0, euclidean = 0; // D, M and M padded
-    int degree[maxDegrees] = {};         // l of degree index d
-    int degreeStart[maxDegrees + 1] = {}; // first component of degree index d
-    int numRadial = 0, radial = 0;       // K and K padded
-    int numSpherical = 0, spherical = 0; // S and S padded; the two filters' rows lie side by side
+    int degree[maxDegrees] = {};                         // l of degree index d
+    int degreeStart[maxDegrees + 1] = {};                // first component of degree index d
+    int numRadial = 0, radial = 0;                       // K and K padded
+    int numSpherical = 0, spherical = 0;                 // S and S padded; the two filters' rows lie side by side
     int numLayers = 0;
-    int exchange = 0;                    // F + D padded
+    int exchange = 0;                             // F + D padded
     int energyHidden = 0, energyHiddenPadded = 0; // 0: no hidden layer
     int hirshfeldHidden = 0, hirshfeldPadded = 0;
 
@@ -38,7 +38,9 @@ struct Shape {
     int query(int m) const { return m == 0 ? queryX() : queryEv(); }
     int key(int m) const { return m == 0 ? keyX() : keyEv(); }
     // One pair's row of attention coefficients [x i<-j | x j<-i | ev i<-j | ev j<-i]
-    int alpha(int m, int direction) const { return m == 0 ? direction * block[0].count : 2 * block[0].count + direction * block[1].count; }
+    int alpha(int m, int direction) const {
+        return m == 0 ? direction * block[0].count : 2 * block[0].count + direction * block[1].count;
+    }
     int alphaRow() const { return 2 * (block[0].count + block[1].count); }
     // One row of gradients collected for an atom by pairs: as attentionRow, then dE/dev
     int gradientRow() const { return attentionRow() + euclidean; }

@@ -10,13 +10,13 @@ namespace {
 int pairsPerTile(int numPairs) { return std::min(std::max(numPairs / 32, 48), 1024); }
 } // namespace
 
-template <class T> Workspace<T>::Workspace(const PackedModel<T>& model) : model(model) {
+template <class T> Workspace<T>::Workspace(const PackedModel<T> &model) : model(model) {
     layers.resize(model.shape.numLayers);
     states.resize(model.shape.numLayers);
 }
 
 // Tiles of whole atoms (as i), one slot row per atom a tile touches, and for each atom its pairs and slot rows.
-template <class T> void Workspace<T>::buildTiles(int numAtoms, const NeighborLists& lists) {
+template <class T> void Workspace<T>::buildTiles(int numAtoms, const NeighborLists &lists) {
     const int numPairs = int(lists.pairI.size()), target = pairsPerTile(numPairs);
     tilePair.assign(1, 0);
     for (int i = 0; i < numAtoms; i++)
@@ -58,7 +58,7 @@ template <class T> void Workspace<T>::buildTiles(int numAtoms, const NeighborLis
     }
     slots.resize(slotAtom.size());
     adjacency.resize(2 * size_t(numPairs));
-    std::vector<int>& next = localSlot;
+    std::vector<int> &next = localSlot;
     std::copy(slotStart.begin(), slotStart.end() - 1, next.begin());
     for (size_t s = 0; s < slotAtom.size(); s++)
         slots[next[slotAtom[s]]++] = int(s);
@@ -69,18 +69,18 @@ template <class T> void Workspace<T>::buildTiles(int numAtoms, const NeighborLis
     }
 }
 
-template <class T> void Workspace<T>::prepare(const System& system, const NeighborLists& lists, bool withGradient) {
-    const Shape& s = model.shape;
+template <class T> void Workspace<T>::prepare(const System &system, const NeighborLists &lists, bool withGradient) {
+    const Shape &s = model.shape;
     const size_t N = system.numAtoms, P = lists.pairI.size(), F = s.features;
     buildTiles(system.numAtoms, lists);
-    double* shift = pairShift.ensure(3 * P);
+    double *shift = pairShift.ensure(3 * P);
     for (int m = 0; m < system.numMolecules; m++) {
         const int begin = system.offsets ? system.offsets[m] : 0, end = system.offsets ? system.offsets[m + 1] : int(N);
         for (int p = lists.pairStart[begin]; p < lists.pairStart[end]; p++)
             for (int k = 0; k < 3; k++)
                 shift[3L * p + k] = lists.shift(m, lists.pairImage[p])[k];
     }
-    Evaluation<T>& e = evaluation;
+    Evaluation<T> &e = evaluation;
     e.model = &model;
     e.numAtoms = system.numAtoms;
     e.withGradient = withGradient;
@@ -115,12 +115,11 @@ template <class T> void Workspace<T>::prepare(const System& system, const Neighb
     e.evGradient = evGradient.ensure(ifGradient * N * s.euclidean);
     e.slotGradients = slotGradients.ensure(ifGradient * slotAtom.size() * s.gradientRow());
     for (int k = 0; k < s.numLayers; k++) {
-        LayerBuffers<T>& b = layers[k];
-        LayerState<T>& state = states[k];
-        const LayerWeights<T>& w = model.layers[k];
+        LayerBuffers<T> &b = layers[k];
+        LayerState<T> &state = states[k];
+        const LayerWeights<T> &w = model.layers[k];
         state.attention = b.attention.ensure(N * s.attentionRow());
-        state.qkSlope =
-            model.qkActivation == Activation::Identity ? nullptr : b.qkSlope.ensure(N * s.attentionRow());
+        state.qkSlope = model.qkActivation == Activation::Identity ? nullptr : b.qkSlope.ensure(N * s.attentionRow());
         state.alpha = b.alpha.ensure(P * s.alphaRow());
         state.alphaSlope = b.alphaSlope.ensure(ifGradient * P * s.alphaRow());
         state.evIn = b.evIn.ensure(N * s.euclidean);

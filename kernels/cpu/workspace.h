@@ -13,7 +13,7 @@ namespace so3krates::cpu {
 // An array that keeps its memory. Fresh memory is zero, and the kernels keep the padding of rows at zero.
 template <class T> class Buffer {
 public:
-    T* ensure(size_t size) {
+    T *ensure(size_t size) {
         if (size > capacity) {
             memory.reset(); // first, so that old and new never stand side by side
             capacity = size + size / 8 + 64;
@@ -21,7 +21,7 @@ public:
         }
         return memory.get();
     }
-    T* get() const { return memory.get(); }
+    T *get() const { return memory.get(); }
     size_t bytes() const { return capacity * sizeof(T); }
 
 private:
@@ -36,19 +36,19 @@ template <class T> struct LayerBuffers {
 
 template <class T> class Workspace {
 public:
-    explicit Workspace(const PackedModel<T>& model);
+    explicit Workspace(const PackedModel<T> &model);
     // Points `evaluation` at memory for these lists, and works out tiles, slots and adjacency.
-    void prepare(const System& system, const NeighborLists& lists, bool withGradient);
+    void prepare(const System &system, const NeighborLists &lists, bool withGradient);
     Evaluation<T> evaluation;
-    Buffer<T> initialFeatures;             // [N][F]
+    Buffer<T> initialFeatures;                               // [N][F]
     Buffer<double> chargeGradient, ratioGradient, zblEnergy; // [N], [N], [pairs]
-    Buffer<LongRangeResult> longRange;     // [N]
-    Buffer<T> charge, ratio, polarizability; // [N]
-    Buffer<double> strain;                 // [N][6] of the short range
+    Buffer<LongRangeResult> longRange;                       // [N]
+    Buffer<T> charge, ratio, polarizability;                 // [N]
+    Buffer<double> strain;                                   // [N][6] of the short range
 
 private:
-    void buildTiles(int numAtoms, const NeighborLists& lists);
-    const PackedModel<T>& model;
+    void buildTiles(int numAtoms, const NeighborLists &lists);
+    const PackedModel<T> &model;
     std::vector<LayerBuffers<T>> layers;
     std::vector<LayerState<T>> states;
     Buffer<T> unit, cutoff, harmonics, harmonicsGradient, distanceGradient, pairGradient;

@@ -24,16 +24,16 @@ enum class EuclideanInit { Zero, Neighborhood };
 
 // The C++ twin of openmm_so3krates/hyperparameters.py, field for field.
 struct Hyperparameters {
-    int numFeatures = 0;                  // F
-    int numLayers = 0;                    // T
-    int numHeads = 0;                     // H
-    std::vector<int> degrees;             // D of them, rising, each 0..4
-    double cutoff = 0;                    // Å
+    int numFeatures = 0;      // F
+    int numLayers = 0;        // T
+    int numHeads = 0;         // H
+    std::vector<int> degrees; // D of them, rising, each 0..4
+    double cutoff = 0;        // Å
     CutoffFunction cutoffFunction = CutoffFunction::Phys;
     int cutoffExponent = 6;
     RadialBasis radialBasis = RadialBasis::Bernstein;
-    int numRadialBasis = 0;               // K
-    double bernsteinGamma = 0;            // 1/Å
+    int numRadialBasis = 0;    // K
+    double bernsteinGamma = 0; // 1/Å
     int besselFirst = 1;
     Activation activation = Activation::Silu;
     Activation qkActivation = Activation::Identity;
@@ -44,18 +44,18 @@ struct Hyperparameters {
     bool residualMlp1 = true, residualMlp2 = false;
     bool useChargeEmbedding = false, useSpinEmbedding = false;
     EuclideanInit euclideanInit = EuclideanInit::Zero;
-    int energyHidden = 0;                 // 0: none (null in the file)
+    int energyHidden = 0; // 0: none (null in the file)
     Activation energyActivation = Activation::Silu;
     bool partialCharges = false, hirshfeldRatios = false;
     bool zbl = false, electrostatics = false, dispersion = false;
-    double electrostaticsSigma = 4;       // Å
+    double electrostaticsSigma = 4; // Å
     double dispersionGammaScale = 1.2;
-    double lrCutoff = 12;                 // Å; infinity: none (null in the file)
-    double dispersionSwitchWidth = 2;     // Å
-    std::vector<int> elements;            // atomic numbers the model was trained for, rising
+    double lrCutoff = 12;             // Å; infinity: none (null in the file)
+    double dispersionSwitchWidth = 2; // Å
+    std::vector<int> elements;        // atomic numbers the model was trained for, rising
 
-    int numDegrees() const { return (int) degrees.size(); }
-    int numEuclidean() const {            // M
+    int numDegrees() const { return (int)degrees.size(); }
+    int numEuclidean() const { // M
         int m = 0;
         for (int l : degrees)
             m += 2 * l + 1;
@@ -77,21 +77,21 @@ public:
     // Reads and checks a model file. `name` is a path or the name of an installed model ("so3lr").
     // Throws ModelError: file missing, truncated, hostile or of another format version, a tensor missing or
     // of the wrong shape or type or not finite, a hyperparameter out of range.
-    static std::shared_ptr<const Model> load(const std::string& name);
+    static std::shared_ptr<const Model> load(const std::string &name);
     // The same from the bytes of a model file; `name` is only used in messages and by name().
-    static std::shared_ptr<const Model> fromBytes(std::string bytes, const std::string& name);
+    static std::shared_ptr<const Model> fromBytes(std::string bytes, const std::string &name);
     // Where a name leads: a path is returned as it is; otherwise $SO3KRATES_HOME/NAME.safetensors, or
     // (unset) $XDG_CACHE_HOME/openmm-so3krates/NAME.safetensors, or ~/.cache/openmm-so3krates/NAME.safetensors.
     // A name is taken for a path if it has a '/' or ends in ".safetensors".
-    static std::string resolve(const std::string& name);
+    static std::string resolve(const std::string &name);
 
-    const Hyperparameters& hyperparameters() const { return hyper; }
-    bool hasTensor(const std::string& name) const { return tensors.count(name) != 0; }
-    const Tensor& tensor(const std::string& name) const;  // throws ModelError if absent
-    const std::string& name() const { return modelName; } // as given to load()
-    const std::string& sha256() const { return hash; }    // of the whole file, lower-case hexadecimal
-    const std::string& bytes() const { return fileBytes; } // the whole file, for embedding
-    const std::map<std::string, std::string>& metadata() const { return meta; } // the header's strings
+    const Hyperparameters &hyperparameters() const { return hyper; }
+    bool hasTensor(const std::string &name) const { return tensors.count(name) != 0; }
+    const Tensor &tensor(const std::string &name) const;   // throws ModelError if absent
+    const std::string &name() const { return modelName; }  // as given to load()
+    const std::string &sha256() const { return hash; }     // of the whole file, lower-case hexadecimal
+    const std::string &bytes() const { return fileBytes; } // the whole file, for embedding
+    const std::map<std::string, std::string> &metadata() const { return meta; } // the header's strings
 
 private:
     Model() = default;

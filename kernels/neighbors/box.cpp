@@ -6,7 +6,7 @@
 
 namespace so3krates {
 
-Box Box::from(const double* cell) {
+Box Box::from(const double *cell) {
     Box box;
     if (!cell)
         return box;
@@ -29,7 +29,8 @@ Box Box::from(const double* cell) {
     const double volume =
         box.vectors[0][0] * cross[0][0] + box.vectors[0][1] * cross[0][1] + box.vectors[0][2] * cross[0][2];
     for (int k = 0; k < 3; k++) {
-        const double area = std::sqrt(cross[k][0] * cross[k][0] + cross[k][1] * cross[k][1] + cross[k][2] * cross[k][2]);
+        const double area =
+            std::sqrt(cross[k][0] * cross[k][0] + cross[k][1] * cross[k][1] + cross[k][2] * cross[k][2]);
         box.heights[k] = area > 0 ? std::abs(volume) / area : 0;
         if (!(box.heights[k] >= 0.5))
             throw InputError("the box is degenerate: its opposite faces are less than 0.5 Å apart. Give three box "
@@ -53,7 +54,7 @@ void Box::wrap(double position[3], int shift[3]) const {
         position[x] = out[x];
 }
 
-void Images::set(const Box& box, const int newRange[3]) {
+void Images::set(const Box &box, const int newRange[3]) {
     for (int k = 0; k < 3; k++)
         range[k] = newRange[k];
     shifts.clear();

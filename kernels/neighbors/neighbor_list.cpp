@@ -15,7 +15,7 @@ constexpr double coincident = 1e-4; // Å
 
 struct CellIndex {
     int x[3];
-    bool operator==(const CellIndex& o) const { return x[0] == o.x[0] && x[1] == o.x[1] && x[2] == o.x[2]; }
+    bool operator==(const CellIndex &o) const { return x[0] == o.x[0] && x[1] == o.x[1] && x[2] == o.x[2]; }
 };
 
 // From cell coordinates to a running number; only occupied cells exist, so empty space costs nothing.
@@ -28,12 +28,12 @@ public:
         slots.assign(size, -1);
         cells.clear();
     }
-    int find(const CellIndex& cell) const {
+    int find(const CellIndex &cell) const {
         for (size_t k = hash(cell);; k = (k + 1) & (slots.size() - 1))
             if (slots[k] < 0 || cells[slots[k]] == cell)
                 return slots[k];
     }
-    int findOrAdd(const CellIndex& cell) {
+    int findOrAdd(const CellIndex &cell) {
         for (size_t k = hash(cell);; k = (k + 1) & (slots.size() - 1)) {
             if (slots[k] < 0) {
                 slots[k] = int(cells.size());
@@ -46,7 +46,7 @@ public:
     std::vector<CellIndex> cells;
 
 private:
-    size_t hash(const CellIndex& c) const {
+    size_t hash(const CellIndex &c) const {
         uint64_t h = uint64_t(uint32_t(c.x[0])) * 0x9E3779B97F4A7C15ull;
         h = (h ^ uint32_t(c.x[1])) * 0xC2B2AE3D27D4EB4Full;
         h = (h ^ uint32_t(c.x[2])) * 0x165667B19E3779F9ull;
@@ -60,19 +60,19 @@ private:
 // One molecule's atoms sorted into cells.
 struct NeighborLists::Grid {
     bool periodic = false;
-    int begin = 0, end = 0;          // the molecule's atoms
-    int count[3] = {1, 1, 1};        // cells along each box vector, if periodic
-    int reach[3] = {1, 1, 1};        // how many cells away a neighbor can be
+    int begin = 0, end = 0;   // the molecule's atoms
+    int count[3] = {1, 1, 1}; // cells along each box vector, if periodic
+    int reach[3] = {1, 1, 1}; // how many cells away a neighbor can be
     CellTable table;
     std::vector<int> cellOf, start, order; // cell of each atom; atoms sorted by cell
-    std::vector<double> sorted;      // [3][atoms] positions in that order
+    std::vector<double> sorted;            // [3][atoms] positions in that order
 };
 
 NeighborLists::NeighborLists() = default;
 NeighborLists::~NeighborLists() = default;
 
-void NeighborLists::build(const System& system, const std::vector<Box>& boxes, double shortCutoff, double longCutoff,
-                          ThreadTeam& team) {
+void NeighborLists::build(const System &system, const std::vector<Box> &boxes, double shortCutoff, double longCutoff,
+                          ThreadTeam &team) {
     const int numAtoms = system.numAtoms, numMolecules = system.numMolecules;
     allLongRange = std::isinf(longCutoff);
     const bool listLongRange = longCutoff > 0 && !allLongRange;
@@ -86,8 +86,8 @@ void NeighborLists::build(const System& system, const std::vector<Box>& boxes, d
     grids.resize(numMolecules);
     molecules.resize(numAtoms);
     parallelFor(team, numMolecules, [&](int m, int) {
-        Grid& g = grids[m];
-        const Box& box = boxes[m];
+        Grid &g = grids[m];
+        const Box &box = boxes[m];
         g.begin = system.offsets ? system.offsets[m] : 0;
         g.end = system.offsets ? system.offsets[m + 1] : numAtoms;
         g.periodic = box.periodic;
@@ -114,7 +114,7 @@ void NeighborLists::build(const System& system, const std::vector<Box>& boxes, d
         g.table.reset(n);
         g.cellOf.resize(n);
         for (int a = 0; a < n; a++) {
-            const double* x = &positions[3L * (g.begin + a)];
+            const double *x = &positions[3L * (g.begin + a)];
             CellIndex cell;
             for (int k = 0; k < 3; k++) {
                 if (box.periodic) {
@@ -151,7 +151,7 @@ void NeighborLists::build(const System& system, const std::vector<Box>& boxes, d
                 shortPieces.emplace_back();
                 pieces.emplace_back();
             }
-            Piece& piece = shortPieces[numPieces++];
+            Piece &piece = shortPieces[numPieces++];
             piece.molecule = m;
             piece.first = first;
             piece.last = std::min(first + atomsPerPiece, grids[m].end - grids[m].begin);
@@ -175,8 +175,8 @@ void NeighborLists::build(const System& system, const std::vector<Box>& boxes, d
     pairJ.resize(numPairs);
     pairImage.resize(numPairs);
     parallelFor(team, numPieces, [&](int p, int) {
-        const Piece& piece = shortPieces[p];
-        const ShortPair* pair = piece.pairs.data();
+        const Piece &piece = shortPieces[p];
+        const ShortPair *pair = piece.pairs.data();
         for (int a = piece.first; a < piece.last; a++) {
             const int i = grids[piece.molecule].order[a];
             for (int k = pairStart[i]; k < pairStart[i + 1]; k++, pair++) {
@@ -188,13 +188,13 @@ void NeighborLists::build(const System& system, const std::vector<Box>& boxes, d
     });
 }
 
-void NeighborLists::search(const Grid& grid, Piece& piece, LongRangePiece* longRange, double shortCutoff,
+void NeighborLists::search(const Grid &grid, Piece &piece, LongRangePiece *longRange, double shortCutoff,
                            double longCutoff) {
     const int n = grid.end - grid.begin;
     const double *x = grid.sorted.data(), *y = x + n, *z = y + n;
     const double shortSquare = shortCutoff * shortCutoff, longSquare = longCutoff * longCutoff;
     const double largestSquare = std::max(shortSquare, longSquare);
-    const Images& image = images[piece.molecule];
+    const Images &image = images[piece.molecule];
     const int atRest = image.index(0, 0, 0);
     struct Target {
         int first, last, image;
@@ -231,13 +231,13 @@ void NeighborLists::search(const Grid& grid, Piece& piece, LongRangePiece* longR
                         }
                         const int found = grid.table.find(other);
                         if (found >= 0)
-                            targets.push_back({grid.start[found], grid.start[found + 1],
-                                               image.index(box[0], box[1], box[2])});
+                            targets.push_back(
+                                {grid.start[found], grid.start[found + 1], image.index(box[0], box[1], box[2])});
                     }
         }
         const size_t firstPair = piece.pairs.size();
-        for (const Target& target : targets) {
-            const double* shift = image.shifts.data() + 3L * target.image;
+        for (const Target &target : targets) {
+            const double *shift = image.shifts.data() + 3L * target.image;
             const double cx = x[a] - shift[0], cy = y[a] - shift[1], cz = z[a] - shift[2];
             for (int b = target.first; b < target.last; b++) {
                 const double rx = x[b] - cx, ry = y[b] - cy, rz = z[b] - cz, d2 = rx * rx + ry * ry + rz * rz;
@@ -245,8 +245,8 @@ void NeighborLists::search(const Grid& grid, Piece& piece, LongRangePiece* longR
                     continue;
                 const int j = grid.order[b];
                 if (d2 < coincident * coincident)
-                    throw InputError("atoms " + std::to_string(std::min(i, j)) + " and " + std::to_string(std::max(i, j)) +
-                                     " (counted from 0) are at the same place" +
+                    throw InputError("atoms " + std::to_string(std::min(i, j)) + " and " +
+                                     std::to_string(std::max(i, j)) + " (counted from 0) are at the same place" +
                                      (target.image == atRest ? "" : " as one another's periodic image") +
                                      ": their repulsion is infinite. Move one of them");
                 if (d2 < shortSquare && (j > i || (j == i && target.image > atRest)))
@@ -258,9 +258,8 @@ void NeighborLists::search(const Grid& grid, Piece& piece, LongRangePiece* longR
                 }
             }
         }
-        std::sort(piece.pairs.begin() + firstPair, piece.pairs.end(), [](const ShortPair& p, const ShortPair& q) {
-            return p.j != q.j ? p.j < q.j : p.image < q.image;
-        });
+        std::sort(piece.pairs.begin() + firstPair, piece.pairs.end(),
+                  [](const ShortPair &p, const ShortPair &q) { return p.j != q.j ? p.j < q.j : p.image < q.image; });
         piece.count[a - piece.first] = int(piece.pairs.size() - firstPair);
         if (longRange) {
             longRange->atoms.push_back(i);

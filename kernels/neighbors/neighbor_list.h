@@ -15,7 +15,7 @@ namespace so3krates {
 struct LongRangePiece {
     int molecule = 0;
     std::vector<int> atoms;
-    std::vector<size_t> start;     // [atoms+1]
+    std::vector<size_t> start;          // [atoms+1]
     std::vector<int> neighbors, images; // images empty if the molecule is not periodic
 };
 
@@ -27,32 +27,32 @@ public:
     // go into the pieces; 0: no pieces. Cutoffs in Å, longCutoff may be infinite (molecules without box only): then the
     // pieces name their atoms but list no neighbors, since these are all atoms of the molecule.
     // Positions must be finite; throws InputError on coincident atoms (closer than 1e-4 Å), naming them.
-    void build(const System& system, const std::vector<Box>& boxes, double shortCutoff, double longCutoff,
-               ThreadTeam& team);
+    void build(const System &system, const std::vector<Box> &boxes, double shortCutoff, double longCutoff,
+               ThreadTeam &team);
 
-    std::vector<double> positions;  // [N][3] wrapped into the boxes
+    std::vector<double> positions;         // [N][3] wrapped into the boxes
     std::vector<std::array<int, 3>> wraps; // [N] box vectors added to get there
-    std::vector<Images> images;     // [molecules]
+    std::vector<Images> images;            // [molecules]
     // Half list, sorted by i, then j, then image: r_ij = positions[j] + images.shifts[image] - positions[i].
     // i < j, or i = j with an image after the one at rest.
     std::vector<int> pairI, pairJ, pairImage;
-    std::vector<int> pairStart;     // [N+1] first pair with atom i
+    std::vector<int> pairStart;         // [N+1] first pair with atom i
     std::vector<LongRangePiece> pieces; // the first numPieces are in use
     int numPieces = 0;
-    bool allLongRange = false;      // longCutoff was infinite
-    const double* shift(int molecule, int image) const { return images[molecule].shifts.data() + 3L * image; }
+    bool allLongRange = false; // longCutoff was infinite
+    const double *shift(int molecule, int image) const { return images[molecule].shifts.data() + 3L * image; }
 
 private:
     struct Grid;
     struct ShortPair {
         int j, image;
     };
-    struct Piece {                  // what one task finds of the half list
-        int molecule, first, last;  // atoms grid.order[first..last)
+    struct Piece {                 // what one task finds of the half list
+        int molecule, first, last; // atoms grid.order[first..last)
         std::vector<int> count;
         std::vector<ShortPair> pairs;
     };
-    void search(const Grid& grid, Piece& piece, LongRangePiece* longRange, double shortCutoff, double longCutoff);
+    void search(const Grid &grid, Piece &piece, LongRangePiece *longRange, double shortCutoff, double longCutoff);
     std::vector<Grid> grids;
     std::vector<Piece> shortPieces;
     std::vector<int> molecules;

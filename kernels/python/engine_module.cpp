@@ -23,7 +23,7 @@ using Ints = py::array_t<int, py::array::c_style | py::array::forcecast>;
 // A potential with threads of its own.
 class PythonPotential {
 public:
-    PythonPotential(std::shared_ptr<const Model> model, const std::string& precision, std::optional<double> lrCutoff,
+    PythonPotential(std::shared_ptr<const Model> model, const std::string &precision, std::optional<double> lrCutoff,
                     std::optional<double> dispersionSwitchWidth, int threads, bool allowUntrainedElements,
                     bool radialTable) {
         Options options;
@@ -72,7 +72,7 @@ public:
         }
         py::array_t<double> parts = newArray({molecules, 5});
         for (py::ssize_t m = 0; m < molecules; m++) {
-            const Energies& sum = energies[m];
+            const Energies &sum = energies[m];
             const double row[5] = {sum.total, sum.network, sum.zbl, sum.electrostatics, sum.dispersion};
             for (int k = 0; k < 5; k++)
                 parts.mutable_at(m, k) = row[k];
@@ -127,7 +127,7 @@ py::tuple neighborList(Doubles positions, double cutoff, std::optional<Doubles> 
         edges.push_back(edge);
         edges.push_back({edge.sender, edge.receiver, {-edge.shift[0], -edge.shift[1], -edge.shift[2]}});
     }
-    std::sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) {
+    std::sort(edges.begin(), edges.end(), [](const Edge &a, const Edge &b) {
         return std::tie(a.receiver, a.sender, a.shift[0], a.shift[1], a.shift[2]) <
                std::tie(b.receiver, b.sender, b.shift[0], b.shift[1], b.shift[2]);
     });
@@ -150,14 +150,14 @@ PYBIND11_MODULE(_engine, m) {
         try {
             if (p)
                 std::rethrow_exception(p);
-        } catch (const ModelError& error) {
+        } catch (const ModelError &error) {
             py::set_error(py::module_::import("openmm_so3krates.hyperparameters").attr("ModelError"), error.what());
         }
     });
     py::class_<Model, std::shared_ptr<Model>>(m, "Model")
-        .def_static("load", [](const std::string& name) { return std::const_pointer_cast<Model>(Model::load(name)); })
+        .def_static("load", [](const std::string &name) { return std::const_pointer_cast<Model>(Model::load(name)); })
         .def_static("from_bytes",
-                    [](const py::bytes& bytes, const std::string& name) {
+                    [](const py::bytes &bytes, const std::string &name) {
                         return std::const_pointer_cast<Model>(Model::fromBytes(bytes, name));
                     })
         .def_static("resolve", &Model::resolve)
@@ -165,7 +165,7 @@ PYBIND11_MODULE(_engine, m) {
         .def_property_readonly("sha256", &Model::sha256)
         .def_property_readonly("metadata", &Model::metadata);
     py::class_<PythonPotential>(m, "Potential")
-        .def(py::init([](const std::shared_ptr<Model>& model, const std::string& precision,
+        .def(py::init([](const std::shared_ptr<Model> &model, const std::string &precision,
                          std::optional<double> lrCutoff, std::optional<double> width, int threads, bool untrained,
                          bool table) {
                  return std::make_unique<PythonPotential>(model, precision, lrCutoff, width, threads, untrained, table);

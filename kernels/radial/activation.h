@@ -7,7 +7,7 @@
 
 namespace so3krates {
 
-inline double activate(Activation kind, double x, double* slope = nullptr, double* curvature = nullptr) {
+inline double activate(Activation kind, double x, double *slope = nullptr, double *curvature = nullptr) {
     double y = x, d1 = 1, d2 = 0;
     const double sigmoid = 1 / (1 + std::exp(-x));
     switch (kind) {

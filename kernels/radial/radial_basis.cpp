@@ -4,7 +4,7 @@
 
 namespace so3krates {
 
-RadialBasisFunctions::RadialBasisFunctions(const Model& model)
+RadialBasisFunctions::RadialBasisFunctions(const Model &model)
     : kind(model.hyperparameters().radialBasis), count(model.hyperparameters().numRadialBasis),
       firstBessel(model.hyperparameters().besselFirst), cutoff(model.hyperparameters().cutoff),
       gamma(model.hyperparameters().bernsteinGamma), a(count), b(count) {
@@ -37,8 +37,8 @@ RadialBasisFunctions::RadialBasisFunctions(const Model& model)
 namespace {
 
 // C(n,k) t^k u^(n-k) with t = exp(-gamma d), u = 1 - t, n = count - 1: powers, not exp(log), which loses digits.
-void bernstein(const std::vector<double>& binomial, double gamma, double d, double* values, double* slopes,
-               double* curvatures) {
+void bernstein(const std::vector<double> &binomial, double gamma, double d, double *values, double *slopes,
+               double *curvatures) {
     const int n = int(binomial.size()) - 1;
     const double t = std::exp(-gamma * d), u = -std::expm1(-gamma * d);
     double powersOfT[513], powersOfU[513];
@@ -65,7 +65,7 @@ void bernstein(const std::vector<double>& binomial, double gamma, double d, doub
 
 } // namespace
 
-void RadialBasisFunctions::evaluate(double d, double* values, double* slopes, double* curvatures) const {
+void RadialBasisFunctions::evaluate(double d, double *values, double *slopes, double *curvatures) const {
     switch (kind) {
     case RadialBasis::Bernstein:
         bernstein(a, gamma, d, values, slopes, curvatures);

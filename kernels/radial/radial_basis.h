@@ -9,10 +9,10 @@ namespace so3krates {
 
 class RadialBasisFunctions {
 public:
-    explicit RadialBasisFunctions(const Model& model);
+    explicit RadialBasisFunctions(const Model &model);
     int size() const { return count; }
     // At distance d (Å): values[count] and, unless null, first and second derivatives by d.
-    void evaluate(double d, double* values, double* slopes, double* curvatures = nullptr) const;
+    void evaluate(double d, double *values, double *slopes, double *curvatures = nullptr) const;
 
 private:
     RadialBasis kind;

@@ -16,22 +16,22 @@ namespace {
 // One filter's radial network, K -> F -> F, with two derivatives by the distance.
 class RadialNetwork {
 public:
-    RadialNetwork(const Model& model, int layer, int filter)
+    RadialNetwork(const Model &model, int layer, int filter)
         : basis(model), activation(model.hyperparameters().activation), F(model.hyperparameters().numFeatures) {
-        const std::string prefix = "layers." + std::to_string(layer) + ".attention.filter_" +
-                                   (filter == 0 ? "x" : "ev") + ".radial.";
+        const std::string prefix =
+            "layers." + std::to_string(layer) + ".attention.filter_" + (filter == 0 ? "x" : "ev") + ".radial.";
         first = &model.tensor(prefix + "0.weight");
         firstBias = &model.tensor(prefix + "0.bias");
         second = &model.tensor(prefix + "1.weight");
         secondBias = &model.tensor(prefix + "1.bias");
     }
     // out[order][F], order 0..orders-1
-    void evaluate(double d, int orders, double* out) const {
+    void evaluate(double d, int orders, double *out) const {
         const int K = basis.size();
         std::vector<double> b(3 * size_t(K)), hidden(3 * size_t(F));
         basis.evaluate(d, &b[0], &b[K], &b[2 * K]);
         for (int f = 0; f < F; f++) {
-            const double* w = first->data.data() + size_t(f) * K;
+            const double *w = first->data.data() + size_t(f) * K;
             double x[3] = {firstBias->data[f], 0, 0}, slope, curvature;
             for (int k = 0; k < K; k++)
                 for (int o = 0; o < 3; o++)
@@ -75,8 +75,8 @@ void quintic(const double left[3], const double right[3], double c[6]) {
 
 } // namespace
 
-RadialTable makeRadialTable(const Model& model, double bound) {
-    const Hyperparameters& h = model.hyperparameters();
+RadialTable makeRadialTable(const Model &model, double bound) {
+    const Hyperparameters &h = model.hyperparameters();
     const int F = h.numFeatures;
     RadialTable table;
     table.cutoff = h.cutoff;
@@ -96,7 +96,7 @@ RadialTable makeRadialTable(const Model& model, double bound) {
                 for (int interval = 0; interval < intervals; interval++) {
                     network.evaluate((interval + 1) * step, 3, right.data());
                     network.evaluate((interval + 0.5) * step, 1, exact.data());
-                    float* out = const_cast<float*>(table.piece(layer, filter, interval));
+                    float *out = const_cast<float *>(table.piece(layer, filter, interval));
                     for (int f = 0; f < F; f++) {
                         const double l[3] = {left[f], left[F + f] * step, left[2 * F + f] * step * step};
                         const double r[3] = {right[f], right[F + f] * step, right[2 * F + f] * step * step};
@@ -122,7 +122,7 @@ RadialTable makeRadialTable(const Model& model, double bound) {
     return table;
 }
 
-std::shared_ptr<const RadialTable> sharedRadialTable(const Model& model) {
+std::shared_ptr<const RadialTable> sharedRadialTable(const Model &model) {
     static std::mutex mutex;
     static std::map<std::string, std::weak_ptr<const RadialTable>> tables; // by the model's hash
     std::lock_guard<std::mutex> lock(mutex);

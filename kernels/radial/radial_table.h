@@ -13,22 +13,22 @@ namespace so3krates {
 
 struct RadialTable {
     static constexpr int order = 6;
-    int intervals = 0;                   // 0: no table met the bound, use the networks
-    double cutoff = 0;                   // Å, the grid spans [0, cutoff]
-    double error = 0;                    // largest deviation from the networks, relative to their rms
+    int intervals = 0; // 0: no table met the bound, use the networks
+    double cutoff = 0; // Å, the grid spans [0, cutoff]
+    double error = 0;  // largest deviation from the networks, relative to their rms
     int numLayers = 0, numFeatures = 0;
-    std::vector<float> coefficients;     // [layer][filter x, ev][interval][order][F], radial bias included
-    const float* piece(int layer, int filter, int interval) const {
+    std::vector<float> coefficients; // [layer][filter x, ev][interval][order][F], radial bias included
+    const float *piece(int layer, int filter, int interval) const {
         return coefficients.data() +
                ((size_t(layer) * 2 + filter) * intervals + interval) * order * size_t(numFeatures);
     }
 };
 
 // Tries 256, 512 and 1024 intervals until the error is below `bound`, measured halfway between grid points.
-RadialTable makeRadialTable(const Model& model, double bound = 1e-4);
+RadialTable makeRadialTable(const Model &model, double bound = 1e-4);
 
 // The table of a model, made once per process for as long as somebody uses it: making one takes a few tenths of a
 // second, and every OpenMM Context needs it.
-std::shared_ptr<const RadialTable> sharedRadialTable(const Model& model);
+std::shared_ptr<const RadialTable> sharedRadialTable(const Model &model);
 
 } // namespace so3krates

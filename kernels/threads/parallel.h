@@ -36,7 +36,7 @@ private:
 
 // work(task, thread) for every task in 0..tasks-1, in any order and on any thread; the first exception is thrown again
 // in the calling thread.
-template <class Work> void parallelFor(ThreadTeam& team, int tasks, const Work& work) {
+template <class Work> void parallelFor(ThreadTeam &team, int tasks, const Work &work) {
     std::atomic<int> next{0};
     std::exception_ptr failure;
     std::mutex mutex;

@@ -13,7 +13,7 @@ public:
     virtual int size() const = 0;
     // Calls work(thread) once for each thread in 0..size()-1, all running at the same time (the engine's
     // barriers rely on it), and returns when all have ended. work does not throw.
-    virtual void run(const std::function<void(int thread)>& work) = 0;
+    virtual void run(const std::function<void(int thread)> &work) = 0;
 };
 
 // A team of `size` std::threads that lives as long as the object; the caller's thread is thread 0.

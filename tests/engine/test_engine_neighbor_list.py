@@ -42,7 +42,7 @@ def assert_equal(positions, cutoff, cell):
     assert all(expected[edge] < cutoff + 1e-9 for edge in edges)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     num_atoms=st.integers(1, 40),
@@ -55,7 +55,7 @@ def test_free(seed, num_atoms, cutoff, size, origin):
     assert_equal(positions, cutoff, None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     num_atoms=st.integers(1, 8),

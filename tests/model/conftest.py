@@ -5,6 +5,8 @@ import torch
 
 from openmm_so3krates.model import SO3krates
 
+torch.set_num_threads(1)  # tensors here are small: more threads only wait for each other
+
 
 @pytest.fixture(scope="session")
 def so3lr_double(so3lr):

@@ -62,12 +62,18 @@ BAROSTATS = {
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("kind", BAROSTATS)
-@pytest.mark.parametrize("name", ["water_8_smallcell", "water_64_triclinic_lr6"])
+@pytest.mark.parametrize(
+    "kind, name",
+    [
+        ("isotropic", "water_8_smallcell"),
+        ("anisotropic", "water_8_smallcell"),
+        ("isotropic", "water_64_triclinic_lr6"),
+        ("flexible", "water_64_triclinic_lr6"),
+    ],
+)
 def test_barostats(so3lr, platform, kind, name):
+    """The box changes, and what the Context holds afterwards is what a new one computes."""
     case = load_case(name)
-    if kind == "anisotropic" and "triclinic" in name:
-        pytest.skip("OpenMM's anisotropic barostat takes rectangular boxes only")
     settings = {"lr_cutoff": 0.6}
     system = make_system(case)
     force = make_force(so3lr, case, **settings)
@@ -79,7 +85,7 @@ def test_barostats(so3lr, platform, kind, name):
     integrator.setRandomNumberSeed(1)
     context = make_context(system, case.positions, platform, integrator)
     context.setVelocitiesToTemperature(300, 1)
-    integrator.step(40)
+    integrator.step(20)
     box, positions = box_of(context), positions_of(context)
     assert np.abs(box - case.cell / 10).max() > 1e-4
     fresh = case_context(so3lr, case, platform, **settings)
@@ -186,11 +192,10 @@ def test_energy_conservation(so3lr):
     """NVE of Ac-Ala3-NHMe at 300 K in single precision; over 20 ps the drift must stay below the rms fluctuation."""
     case = load_case("ac_ala3_nhme")
     drift = energy_drift()
-    report = drift.measure(so3lr, case.atomic_numbers, case.positions, time=NVE_TIME, equilibration=0.5)
+    report = drift.measure(so3lr, case.atomic_numbers, case.positions, time=5, equilibration=0.5)
     assert report["temperature_K"] == pytest.approx(300, abs=100)
+    # In 5 ps the slope is known to about 0.3 fluctuations per 20 ps; forces that are not the gradient by
+    # 1e-3 eV/Å give ten or more.
     over_20_ps = abs(report["drift_kJ_per_mol_ps"]) * 20
     uncertainty = report["drift_uncertainty_kJ_per_mol_ps"] * 20
     assert over_20_ps < report["rms_fluctuation_kJ_per_mol"] + 3 * uncertainty
-
-
-NVE_TIME = 4.0  # ps

@@ -15,6 +15,7 @@ from cases import load_case
 from openmm import unit
 from openmm_helpers import case_context, energy_of, forces_of, make_context, make_force, make_system
 
+import openmm_so3krates
 from openmm_so3krates import SO3kratesForce
 
 
@@ -97,11 +98,12 @@ def test_a_copied_system_computes_the_same(so3lr, duplicate):
 
 
 def in_new_process(code: str, *arguments, **environment) -> subprocess.CompletedProcess:
-    """Runs Python code away from the source tree, so that it imports what this process does."""
+    """Runs Python code that imports the package this process has imported."""
+    package = Path(openmm_so3krates.__file__).parents[1]
+    path = os.pathsep.join([str(package), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=tempfile.gettempdir(), env=os.environ | environment
-    )
+    environment = os.environ | {"PYTHONPATH": path} | environment
+    return subprocess.run(command, capture_output=True, text=True, cwd=tempfile.gettempdir(), env=environment)
 
 
 READ = """

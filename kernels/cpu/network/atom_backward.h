@@ -6,8 +6,7 @@
 namespace so3krates::cpu::SO3KRATES_ARCH {
 
 // g <- dE/d(input of the layer norm) from g = dE/d(output).
-template <class T>
-void layerNormBackward(const Shape& s, const T* weight, const T* normalised, T inverseStd, T* g) {
+template <class T> void layerNormBackward(const Shape &s, const T *weight, const T *normalised, T inverseStd, T *g) {
     Vec<T> total = zero<T>(), along = zero<T>();
     for (int f = 0; f < s.features; f += lanes<T>) {
         Vec<T> scaled = load<T>(g + f) * load<T>(weight + f);
@@ -22,10 +21,10 @@ void layerNormBackward(const Shape& s, const T* weight, const T* normalised, T i
 
 // gradient of x <- x + W1 act(W0 act(x)), in place on featureGradient.
 template <class T>
-void residualMlpBackward(const Evaluation<T>& e, const Dense<T> back[2], int begin, int n, const T* slope,
-                         const T* hiddenSlope, AtomBlock<T>& b) {
+void residualMlpBackward(const Evaluation<T> &e, const Dense<T> back[2], int begin, int n, const T *slope,
+                         const T *hiddenSlope, AtomBlock<T> &b) {
     const int F = e.model->shape.features;
-    T* g = e.featureGradient + long(begin) * F;
+    T *g = e.featureGradient + long(begin) * F;
     const T *outer = hiddenSlope + long(begin) * F, *inner = slope + long(begin) * F;
     gemm<T>(n, g, F, back[1].weight, back[1].in, F, Start::Zero, nullptr, b.rowsA, F);
     for (int k = 0; k < n * F; k += lanes<T>)
@@ -35,16 +34,16 @@ void residualMlpBackward(const Evaluation<T>& e, const Dense<T> back[2], int beg
         store<T>(g + k, load<T>(g + k) + load<T>(b.rowsB + k) * load<T>(inner + k));
 }
 
-template <class T> void exchangeBackward(const Evaluation<T>& e, int layer, int begin, int n, AtomBlock<T>& b) {
-    const Shape& s = e.model->shape;
-    const LayerState<T>& state = e.layer[layer];
-    const Dense<T>& dense = e.model->layers[layer].exchangeBack;
+template <class T> void exchangeBackward(const Evaluation<T> &e, int layer, int begin, int n, AtomBlock<T> &b) {
+    const Shape &s = e.model->shape;
+    const LayerState<T> &state = e.layer[layer];
+    const Dense<T> &dense = e.model->layers[layer].exchangeBack;
     const bool last = layer == s.numLayers - 1;
     for (int a = 0; a < n; a++) {
         const int i = begin + a;
         const T *g = e.featureGradient + long(i) * s.features, *evGradient = e.evGradient + long(i) * s.euclidean;
-        const T* ev = state.evAttended + long(i) * s.euclidean;
-        T* row = b.rowsA + a * s.exchange;
+        const T *ev = state.evAttended + long(i) * s.euclidean;
+        T *row = b.rowsA + a * s.exchange;
         for (int f = 0; f < s.numFeatures; f++)
             row[f] = g[f];
         for (int d = 0; d < s.numDegrees; d++) {
@@ -58,9 +57,9 @@ template <class T> void exchangeBackward(const Evaluation<T>& e, int layer, int 
     gemm<T>(n, b.rowsA, s.exchange, dense.weight, dense.in, dense.out, Start::Zero, nullptr, b.rowsB, dense.out);
     for (int a = 0; a < n; a++) {
         const int i = begin + a;
-        const T* back = b.rowsB + a * dense.out;
+        const T *back = b.rowsB + a * dense.out;
         T *g = e.featureGradient + long(i) * s.features, *evGradient = e.evGradient + long(i) * s.euclidean;
-        const T* ev = state.evAttended + long(i) * s.euclidean;
+        const T *ev = state.evAttended + long(i) * s.euclidean;
         for (int f = 0; f < s.numFeatures; f++)
             g[f] += back[f];
         for (int d = 0; d < s.numDegrees; d++) {
@@ -74,10 +73,10 @@ template <class T> void exchangeBackward(const Evaluation<T>& e, int layer, int 
 
 // From dE/d(features, ev at the layer's output) in featureGradient and evGradient to dE/d(messages): featureGradient
 // (also the residual's), messageGradient, evGradient.
-template <class T> void atomBackward(const Evaluation<T>& e, int layer, int begin, int n, AtomBlock<T>& b) {
-    const Shape& s = e.model->shape;
-    const LayerWeights<T>& w = e.model->layers[layer];
-    const LayerState<T>& state = e.layer[layer];
+template <class T> void atomBackward(const Evaluation<T> &e, int layer, int begin, int n, AtomBlock<T> &b) {
+    const Shape &s = e.model->shape;
+    const LayerWeights<T> &w = e.model->layers[layer];
+    const LayerState<T> &state = e.layer[layer];
     if (w.norm2Weight)
         for (int i = begin; i < begin + n; i++)
             layerNormBackward<T>(s, w.norm2Weight, state.norm2 + long(i) * s.features, state.norm2InverseStd[i],
@@ -88,7 +87,7 @@ template <class T> void atomBackward(const Evaluation<T>& e, int layer, int begi
     if (w.mlp1[0].weight)
         residualMlpBackward<T>(e, w.mlp1Back, begin, n, state.mlp1Slope, state.mlp1HiddenSlope, b);
     for (int i = begin; i < begin + n; i++) {
-        T* g = e.featureGradient + long(i) * s.features;
+        T *g = e.featureGradient + long(i) * s.features;
         if (w.norm1Weight)
             layerNormBackward<T>(s, w.norm1Weight, state.norm1 + long(i) * s.features, state.norm1InverseStd[i], g);
         toBlocks<T>(s.block[0], g, e.messageGradient + long(i) * s.block[0].total());
@@ -97,27 +96,27 @@ template <class T> void atomBackward(const Evaluation<T>& e, int layer, int begi
 
 // Adds what the pairs of `layer` collected: featureGradient += W^T dE/d(q, k, v), evGradient += dE/dev, so that both
 // become dE/d(the layer's input).
-template <class T> void collectGradients(const Evaluation<T>& e, int layer, int begin, int n, AtomBlock<T>& b) {
-    const Shape& s = e.model->shape;
-    const LayerWeights<T>& w = e.model->layers[layer];
-    const PairLists& pairs = e.pairs;
+template <class T> void collectGradients(const Evaluation<T> &e, int layer, int begin, int n, AtomBlock<T> &b) {
+    const Shape &s = e.model->shape;
+    const LayerWeights<T> &w = e.model->layers[layer];
+    const PairLists &pairs = e.pairs;
     const int row = s.gradientRow();
     for (int a = 0; a < n; a++) {
         const int i = begin + a;
-        T* total = b.rowsA + long(a) * row;
+        T *total = b.rowsA + long(a) * row;
         for (int k = 0; k < row; k++)
             total[k] = 0;
         for (int slot = pairs.slotStart[i]; slot < pairs.slotStart[i + 1]; slot++) {
-            const T* part = e.slotGradients + long(pairs.slots[slot]) * row;
+            const T *part = e.slotGradients + long(pairs.slots[slot]) * row;
             for (int k = 0; k < row; k += lanes<T>)
                 store<T>(total + k, load<T>(total + k) + load<T>(part + k));
         }
         if (e.model->qkActivation != Activation::Identity) {
-            const T* slope = e.layer[layer].qkSlope + long(i) * s.attentionRow();
+            const T *slope = e.layer[layer].qkSlope + long(i) * s.attentionRow();
             for (int k = 0; k < s.valueX(); k += lanes<T>)
                 store<T>(total + k, load<T>(total + k) * load<T>(slope + k));
         }
-        T* ev = e.evGradient + long(i) * s.euclidean;
+        T *ev = e.evGradient + long(i) * s.euclidean;
         for (int m = 0; m < s.numEuclidean; m++)
             ev[m] += total[s.attentionRow() + m];
     }
@@ -125,7 +124,7 @@ template <class T> void collectGradients(const Evaluation<T>& e, int layer, int 
     const int groups[2][3] = {{0, 1, 4}, {2, 3, -1}}; // the projections that read blocks of heads, of degrees
     for (int m = 0; m < 2; m++)
         for (int block = 0; block < s.block[m].count; block++) {
-            const BlockLayout& layout = s.block[m];
+            const BlockLayout &layout = s.block[m];
             for (int g = 0; g < 3 && groups[m][g] >= 0; g++) {
                 const int p = groups[m][g];
                 gemm<T>(n, b.rowsA + start[p] + block * layout.stride, row,
@@ -133,7 +132,7 @@ template <class T> void collectGradients(const Evaluation<T>& e, int layer, int 
                         g == 0 ? Start::Zero : Start::Accumulate, nullptr, b.rowsB, layout.stride);
             }
             for (int a = 0; a < n; a++) {
-                T* x = e.featureGradient + long(begin + a) * s.features + block * layout.width;
+                T *x = e.featureGradient + long(begin + a) * s.features + block * layout.width;
                 for (int c = 0; c < layout.width; c++)
                     x[c] += b.rowsB[a * layout.stride + c];
             }
@@ -141,13 +140,13 @@ template <class T> void collectGradients(const Evaluation<T>& e, int layer, int 
 }
 
 // The way back through initialEuclidean, for the pairs [begin, end).
-template <class T> void initialEuclideanBackward(const Evaluation<T>& e, int begin, int end) {
-    const Shape& s = e.model->shape;
+template <class T> void initialEuclideanBackward(const Evaluation<T> &e, int begin, int end) {
+    const Shape &s = e.model->shape;
     for (int pair = begin; pair < end; pair++) {
-        const T* gI = e.evGradient + long(e.pairs.i[pair]) * s.euclidean;
-        const T* gJ = e.evGradient + long(e.pairs.j[pair]) * s.euclidean;
-        const T* y = e.harmonics + long(pair) * s.euclidean;
-        T* yGradient = e.harmonicsGradient + long(pair) * s.euclidean;
+        const T *gI = e.evGradient + long(e.pairs.i[pair]) * s.euclidean;
+        const T *gJ = e.evGradient + long(e.pairs.j[pair]) * s.euclidean;
+        const T *y = e.harmonics + long(pair) * s.euclidean;
+        T *yGradient = e.harmonicsGradient + long(pair) * s.euclidean;
         const T f = T(e.model->neighborhoodScale) * e.cutoff[2L * pair];
         const T slope = T(e.model->neighborhoodScale) * e.cutoff[2L * pair + 1];
         T along = 0;

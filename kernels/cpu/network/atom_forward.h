@@ -14,7 +14,7 @@ template <class T> struct AtomBlock {
 };
 
 // Copies between rows of F features and rows cut in blocks with padding.
-template <class T> void toBlocks(const BlockLayout& layout, const T* row, T* blocks) {
+template <class T> void toBlocks(const BlockLayout &layout, const T *row, T *blocks) {
     for (int b = 0; b < layout.count; b++) {
         for (int c = 0; c < layout.width; c++)
             blocks[b * layout.stride + c] = row[b * layout.width + c];
@@ -24,24 +24,24 @@ template <class T> void toBlocks(const BlockLayout& layout, const T* row, T* blo
 }
 
 // q, k, v of `layer` from the features of atoms [begin, begin + n).
-template <class T> void project(const Evaluation<T>& e, int layer, int begin, int n) {
-    const Shape& s = e.model->shape;
-    const LayerWeights<T>& w = e.model->layers[layer];
+template <class T> void project(const Evaluation<T> &e, int layer, int begin, int n) {
+    const Shape &s = e.model->shape;
+    const LayerWeights<T> &w = e.model->layers[layer];
     const int start[5] = {s.queryX(), s.keyX(), s.queryEv(), s.keyEv(), s.valueX()}, row = s.attentionRow();
-    T* out = e.layer[layer].attention + long(begin) * row;
-    const T* x = e.features + long(begin) * s.features;
+    T *out = e.layer[layer].attention + long(begin) * row;
+    const T *x = e.features + long(begin) * s.features;
     for (int p = 0; p < 5; p++) {
-        const BlockLayout& b = s.block[p == 2 || p == 3];
+        const BlockLayout &b = s.block[p == 2 || p == 3];
         for (int block = 0; block < b.count; block++)
-            gemm<T>(n, x + block * b.width, s.features, w.project[p] + long(block) * b.width * b.stride, b.width, b.stride,
-                    Start::Zero, nullptr, out + start[p] + block * b.stride, row);
+            gemm<T>(n, x + block * b.width, s.features, w.project[p] + long(block) * b.width * b.stride, b.width,
+                    b.stride, Start::Zero, nullptr, out + start[p] + block * b.stride, row);
     }
     if (e.model->qkActivation != Activation::Identity) // activations map the padding's 0 to something: put 0 back
         for (int a = 0; a < n; a++) {
             T *values = out + long(a) * row, *slopes = e.layer[layer].qkSlope + long(begin + a) * row;
             activateRow<T>(e.model->qkActivation, values, s.valueX(), values, slopes);
             for (int p = 0; p < 4; p++) {
-                const BlockLayout& b = s.block[p >= 2];
+                const BlockLayout &b = s.block[p >= 2];
                 for (int block = 0; block < b.count; block++)
                     for (int c = b.width; c < b.stride; c++)
                         values[start[p] + block * b.stride + c] = 0;
@@ -50,18 +50,19 @@ template <class T> void project(const Evaluation<T>& e, int layer, int begin, in
 }
 
 // ev at the first layer's input from the neighborhood (Eq. 11 of the paper): 1/<N> sum_j f_c Y.
-template <class T> void initialEuclidean(const Evaluation<T>& e, int begin, int end) {
-    const Shape& s = e.model->shape;
-    const PairLists& pairs = e.pairs;
+template <class T> void initialEuclidean(const Evaluation<T> &e, int begin, int end) {
+    const Shape &s = e.model->shape;
+    const PairLists &pairs = e.pairs;
     for (int i = begin; i < end; i++) {
-        T* ev = e.layer[0].evIn + long(i) * s.euclidean;
+        T *ev = e.layer[0].evIn + long(i) * s.euclidean;
         for (int m = 0; m < s.euclidean; m++)
             ev[m] = 0;
         for (int k = pairs.adjacencyStart[i]; k < pairs.adjacencyStart[i + 1]; k++) {
             const int pair = pairs.adjacency[k] >> 1, direction = pairs.adjacency[k] & 1;
-            const T* y = e.harmonics + long(pair) * s.euclidean;
+            const T *y = e.harmonics + long(pair) * s.euclidean;
             for (int d = 0; d < s.numDegrees; d++) {
-                T f = T(e.model->neighborhoodScale) * e.cutoff[2L * pair] * (direction && s.degree[d] % 2 ? T(-1) : T(1));
+                T f =
+                    T(e.model->neighborhoodScale) * e.cutoff[2L * pair] * (direction && s.degree[d] % 2 ? T(-1) : T(1));
                 for (int m = s.degreeStart[d]; m < s.degreeStart[d + 1]; m++)
                     ev[m] += f * y[m];
             }
@@ -70,15 +71,15 @@ template <class T> void initialEuclidean(const Evaluation<T>& e, int begin, int 
 }
 
 // x += sum_j alpha v_j; evAttended = evIn + sum_j alpha Y. message: [n][block[0].total] work space.
-template <class T> void collectMessages(const Evaluation<T>& e, int layer, int begin, int n, T* message) {
-    const Shape& s = e.model->shape;
-    const PairLists& pairs = e.pairs;
-    const LayerState<T>& state = e.layer[layer];
-    const BlockLayout& heads = s.block[0];
+template <class T> void collectMessages(const Evaluation<T> &e, int layer, int begin, int n, T *message) {
+    const Shape &s = e.model->shape;
+    const PairLists &pairs = e.pairs;
+    const LayerState<T> &state = e.layer[layer];
+    const BlockLayout &heads = s.block[0];
     const int total = heads.total(), row = s.attentionRow();
     for (int a = 0; a < n; a++) {
         const int i = begin + a;
-        T* sum = message + long(a) * total;
+        T *sum = message + long(a) * total;
         for (int c = 0; c < total; c++)
             sum[c] = 0;
         T ev[maxEuclidean];
@@ -87,19 +88,19 @@ template <class T> void collectMessages(const Evaluation<T>& e, int layer, int b
         for (int k = pairs.adjacencyStart[i]; k < pairs.adjacencyStart[i + 1]; k++) {
             const int pair = pairs.adjacency[k] >> 1, direction = pairs.adjacency[k] & 1;
             const int other = direction ? pairs.i[pair] : pairs.j[pair];
-            const T* alpha = state.alpha + long(pair) * s.alphaRow();
-            const T* value = state.attention + long(other) * row + s.valueX();
+            const T *alpha = state.alpha + long(pair) * s.alphaRow();
+            const T *value = state.attention + long(other) * row + s.valueX();
             for (int h = 0; h < heads.count; h++) {
                 Vec<T> factor = broadcast<T>(alpha[s.alpha(0, direction) + h]);
                 for (int c = h * heads.stride; c < (h + 1) * heads.stride; c += lanes<T>)
                     store<T>(sum + c, load<T>(sum + c) + factor * load<T>(value + c));
             }
-            const T* y = e.harmonics + long(pair) * s.euclidean;
+            const T *y = e.harmonics + long(pair) * s.euclidean;
             for (int d = 0; d < s.numDegrees; d++)
                 for (int m = s.degreeStart[d]; m < s.degreeStart[d + 1]; m++)
                     ev[m] += alpha[s.alpha(1, direction) + d] * y[m];
         }
-        T* x = e.features + long(i) * s.features;
+        T *x = e.features + long(i) * s.features;
         for (int h = 0; h < heads.count; h++)
             for (int c = 0; c < heads.width; c++)
                 x[h * heads.width + c] += sum[h * heads.stride + c];
@@ -111,8 +112,7 @@ template <class T> void collectMessages(const Evaluation<T>& e, int layer, int b
 constexpr double layerNormEpsilon = 1e-6;
 
 // x <- LN(x), keeping the normalised row and 1/std. Two passes: the variance does not cancel.
-template <class T>
-void layerNorm(const Shape& s, const T* weight, const T* bias, T* x, T* normalised, T* inverseStd) {
+template <class T> void layerNorm(const Shape &s, const T *weight, const T *bias, T *x, T *normalised, T *inverseStd) {
     Vec<T> total = zero<T>();
     for (int f = 0; f < s.features; f += lanes<T>)
         total += load<T>(x + f);
@@ -135,10 +135,10 @@ void layerNorm(const Shape& s, const T* weight, const T* bias, T* x, T* normalis
 
 // x <- x + W1 act(W0 act(x)), keeping both slopes.
 template <class T>
-void residualMlp(const Evaluation<T>& e, const Dense<T> dense[2], int begin, int n, T* slope, T* hiddenSlope,
-                 AtomBlock<T>& b) {
+void residualMlp(const Evaluation<T> &e, const Dense<T> dense[2], int begin, int n, T *slope, T *hiddenSlope,
+                 AtomBlock<T> &b) {
     const int F = e.model->shape.features;
-    T* x = e.features + long(begin) * F;
+    T *x = e.features + long(begin) * F;
     activateRow<T>(e.model->activation, x, n * F, b.rowsA, slope + long(begin) * F);
     gemm<T>(n, b.rowsA, F, dense[0].weight, dense[0].in, F, Start::Bias, dense[0].bias, b.rowsB, F);
     activateRow<T>(e.model->activation, b.rowsB, n * F, b.rowsA, hiddenSlope + long(begin) * F);
@@ -147,15 +147,15 @@ void residualMlp(const Evaluation<T>& e, const Dense<T> dense[2], int begin, int
         store<T>(x + k, load<T>(x + k) + load<T>(b.rowsB + k));
 }
 
-template <class T> void exchangeForward(const Evaluation<T>& e, int layer, int begin, int n, AtomBlock<T>& b) {
-    const Shape& s = e.model->shape;
-    const LayerState<T>& state = e.layer[layer];
-    const Dense<T>& dense = e.model->layers[layer].exchange;
+template <class T> void exchangeForward(const Evaluation<T> &e, int layer, int begin, int n, AtomBlock<T> &b) {
+    const Shape &s = e.model->shape;
+    const LayerState<T> &state = e.layer[layer];
+    const Dense<T> &dense = e.model->layers[layer].exchange;
     const bool last = layer == s.numLayers - 1;
     for (int a = 0; a < n; a++) {
-        const T* x = e.features + long(begin + a) * s.features;
-        const T* ev = state.evAttended + long(begin + a) * s.euclidean;
-        T* row = b.rowsA + a * s.exchange;
+        const T *x = e.features + long(begin + a) * s.features;
+        const T *ev = state.evAttended + long(begin + a) * s.euclidean;
+        T *row = b.rowsA + a * s.exchange;
         for (int f = 0; f < s.numFeatures; f++)
             row[f] = x[f];
         for (int d = 0; d < s.numDegrees; d++) {
@@ -168,12 +168,12 @@ template <class T> void exchangeForward(const Evaluation<T>& e, int layer, int b
     gemm<T>(n, b.rowsA, s.exchange, dense.weight, dense.in, dense.out, Start::Bias, dense.bias, b.rowsB, dense.out);
     for (int a = 0; a < n; a++) {
         const int i = begin + a;
-        const T* out = b.rowsB + a * dense.out;
-        T* x = e.features + long(i) * s.features;
+        const T *out = b.rowsB + a * dense.out;
+        T *x = e.features + long(i) * s.features;
         for (int f = 0; f < s.features; f += lanes<T>)
             store<T>(x + f, load<T>(x + f) + load<T>(out + f));
-        const T* ev = state.evAttended + long(i) * s.euclidean;
-        T* next = last ? nullptr : e.layer[layer + 1].evIn + long(i) * s.euclidean; // nobody reads the last layer's
+        const T *ev = state.evAttended + long(i) * s.euclidean;
+        T *next = last ? nullptr : e.layer[layer + 1].evIn + long(i) * s.euclidean; // nobody reads the last layer's
         for (int d = 0; d < s.numDegrees; d++) {
             const T factor = out[s.features + d];
             state.exchange[long(i) * s.numDegrees + d] = factor;
@@ -185,10 +185,10 @@ template <class T> void exchangeForward(const Evaluation<T>& e, int layer, int b
 }
 
 // Everything from the messages of `layer` to its output, and q, k, v of the next.
-template <class T> void atomForward(const Evaluation<T>& e, int layer, int begin, int n, AtomBlock<T>& b) {
-    const Shape& s = e.model->shape;
-    const LayerWeights<T>& w = e.model->layers[layer];
-    const LayerState<T>& state = e.layer[layer];
+template <class T> void atomForward(const Evaluation<T> &e, int layer, int begin, int n, AtomBlock<T> &b) {
+    const Shape &s = e.model->shape;
+    const LayerWeights<T> &w = e.model->layers[layer];
+    const LayerState<T> &state = e.layer[layer];
     collectMessages<T>(e, layer, begin, n, b.rowsA);
     if (w.norm1Weight)
         for (int i = begin; i < begin + n; i++)

@@ -9,19 +9,19 @@ namespace so3krates::cpu::SO3KRATES_ARCH {
 
 // What flows back through the filters of a block of pairs.
 template <class T> struct FilterGradientBlock {
-    T* alphaGradient;  // [block][alphaRow] dE/d(alpha), parity included as in alpha
-    T* values[2];      // [block][block total] dE/dw
-    T* hidden;         // [block][2 S]
+    T *alphaGradient; // [block][alphaRow] dE/d(alpha), parity included as in alpha
+    T *values[2];     // [block][block total] dE/dw
+    T *hidden;        // [block][2 S]
 };
 
 // dE/d(alpha) of pair p; adds its share to distanceGradient and harmonicsGradient.
-template <class T>
-void coefficientGradients(const Evaluation<T>& e, int layer, int pair, T* gradient) {
-    const Shape& s = e.model->shape;
-    const LayerState<T>& state = e.layer[layer];
+template <class T> void coefficientGradients(const Evaluation<T> &e, int layer, int pair, T *gradient) {
+    const Shape &s = e.model->shape;
+    const LayerState<T> &state = e.layer[layer];
     const int i = e.pairs.i[pair], j = e.pairs.j[pair], total = s.block[0].total(), row = s.attentionRow();
     const T *messageI = e.messageGradient + long(i) * total, *messageJ = e.messageGradient + long(j) * total;
-    const T *valueI = state.attention + long(i) * row + s.valueX(), *valueJ = state.attention + long(j) * row + s.valueX();
+    const T *valueI = state.attention + long(i) * row + s.valueX(),
+            *valueJ = state.attention + long(j) * row + s.valueX();
     for (int block = 0; block < s.block[0].count; block++) {
         Vec<T> ij = zero<T>(), ji = zero<T>();
         for (int c = block * s.block[0].stride; c < (block + 1) * s.block[0].stride; c += lanes<T>) {
@@ -32,9 +32,9 @@ void coefficientGradients(const Evaluation<T>& e, int layer, int pair, T* gradie
         gradient[s.alpha(0, 1) + block] = sum<T>(ji);
     }
     const T *evI = e.evGradient + long(i) * s.euclidean, *evJ = e.evGradient + long(j) * s.euclidean;
-    const T* y = e.harmonics + long(pair) * s.euclidean;
-    const T* alpha = state.alpha + long(pair) * s.alphaRow();
-    T* yGradient = e.harmonicsGradient + long(pair) * s.euclidean;
+    const T *y = e.harmonics + long(pair) * s.euclidean;
+    const T *alpha = state.alpha + long(pair) * s.alphaRow();
+    T *yGradient = e.harmonicsGradient + long(pair) * s.euclidean;
     for (int d = 0; d < s.numDegrees; d++) {
         T ij = 0, ji = 0, alphaIJ = alpha[s.alpha(1, 0) + d], alphaJI = alpha[s.alpha(1, 1) + d];
         for (int m = s.degreeStart[d]; m < s.degreeStart[d + 1]; m++) {
@@ -45,7 +45,7 @@ void coefficientGradients(const Evaluation<T>& e, int layer, int pair, T* gradie
         gradient[s.alpha(1, 0) + d] = ij;
         gradient[s.alpha(1, 1) + d] = ji;
     }
-    const T* slope = state.alphaSlope + long(pair) * s.alphaRow();
+    const T *slope = state.alphaSlope + long(pair) * s.alphaRow();
     T along = 0;
     for (int k = 0; k < s.alphaRow(); k++)
         along += gradient[k] * slope[k];
@@ -54,24 +54,24 @@ void coefficientGradients(const Evaluation<T>& e, int layer, int pair, T* gradie
 
 // dE/dw of pair p (row p of the block), and its share of dE/d(q, k, v) in the slots of i and j.
 template <class T>
-void filterGradients(const Evaluation<T>& e, int layer, int pair, int p, const FilterBlock<T>& filter,
-                     FilterGradientBlock<T>& b) {
-    const Shape& s = e.model->shape;
-    const LayerState<T>& state = e.layer[layer];
+void filterGradients(const Evaluation<T> &e, int layer, int pair, int p, const FilterBlock<T> &filter,
+                     FilterGradientBlock<T> &b) {
+    const Shape &s = e.model->shape;
+    const LayerState<T> &state = e.layer[layer];
     const int i = e.pairs.i[pair], j = e.pairs.j[pair], row = s.attentionRow();
     const T *atI = state.attention + long(i) * row, *atJ = state.attention + long(j) * row;
-    const T* gradient = b.alphaGradient + p * s.alphaRow();
-    const T* alpha = state.alpha + long(pair) * s.alphaRow();
-    T* slotI = e.slotGradients + long(e.pairs.slotI[pair]) * s.gradientRow();
-    T* slotJ = e.slotGradients + long(e.pairs.slotJ[pair]) * s.gradientRow();
+    const T *gradient = b.alphaGradient + p * s.alphaRow();
+    const T *alpha = state.alpha + long(pair) * s.alphaRow();
+    T *slotI = e.slotGradients + long(e.pairs.slotI[pair]) * s.gradientRow();
+    T *slotJ = e.slotGradients + long(e.pairs.slotJ[pair]) * s.gradientRow();
     const T *messageI = e.messageGradient + long(i) * s.block[0].total();
     const T *messageJ = e.messageGradient + long(j) * s.block[0].total();
     for (int m = 0; m < 2; m++) {
-        const BlockLayout& layout = s.block[m];
+        const BlockLayout &layout = s.block[m];
         const T cut = e.cutoff[2L * pair] * T(e.model->messageScale[m]);
         const T *queryI = atI + s.query(m), *queryJ = atJ + s.query(m), *keyI = atI + s.key(m), *keyJ = atJ + s.key(m);
-        const T* value = filter.values[m] + p * layout.total();
-        T* out = b.values[m] + p * layout.total();
+        const T *value = filter.values[m] + p * layout.total();
+        T *out = b.values[m] + p * layout.total();
         for (int block = 0; block < layout.count; block++) {
             T sign = m == 1 ? parity<T>(s.degree[block]) : T(1);
             Vec<T> a = broadcast<T>(cut * gradient[s.alpha(m, 0) + block]);
@@ -79,10 +79,11 @@ void filterGradients(const Evaluation<T>& e, int layer, int pair, int p, const F
             Vec<T> alphaIJ = broadcast<T>(alpha[s.alpha(0, 0) + (m == 0 ? block : 0)]);
             Vec<T> alphaJI = broadcast<T>(alpha[s.alpha(0, 1) + (m == 0 ? block : 0)]);
             for (int c = block * layout.stride; c < (block + 1) * layout.stride; c += lanes<T>) {
-                Vec<T> qi = load<T>(queryI + c), qj = load<T>(queryJ + c), ki = load<T>(keyI + c), kj = load<T>(keyJ + c);
+                Vec<T> qi = load<T>(queryI + c), qj = load<T>(queryJ + c), ki = load<T>(keyI + c),
+                       kj = load<T>(keyJ + c);
                 store<T>(out + c, a * qi * kj + back * qj * ki);
                 Vec<T> w = load<T>(value + c), aw = a * w, backw = back * w;
-                auto add = [](T* to, Vec<T> x) { store<T>(to, load<T>(to) + x); };
+                auto add = [](T *to, Vec<T> x) { store<T>(to, load<T>(to) + x); };
                 add(slotI + s.query(m) + c, aw * kj);
                 add(slotJ + s.key(m) + c, aw * qi);
                 add(slotJ + s.query(m) + c, backw * ki);
@@ -98,10 +99,10 @@ void filterGradients(const Evaluation<T>& e, int layer, int pair, int p, const F
 
 // dE/d(ev at the layer's input) of a block of pairs through the spherical filters' argument, into the slots.
 template <class T>
-void differenceGradients(const Evaluation<T>& e, int layer, int first, int n, const FilterBlock<T>& filter,
-                         FilterGradientBlock<T>& b) {
-    const Shape& s = e.model->shape;
-    const LayerWeights<T>& w = e.model->layers[layer];
+void differenceGradients(const Evaluation<T> &e, int layer, int first, int n, const FilterBlock<T> &filter,
+                         FilterGradientBlock<T> &b) {
+    const Shape &s = e.model->shape;
+    const LayerWeights<T> &w = e.model->layers[layer];
     const int width = 2 * s.spherical;
     for (int m = 0; m < 2; m++)
         gemm<T>(n, b.values[m], s.block[m].total(), w.spherical1Back[m].weight, w.spherical1Back[m].in, s.spherical,
@@ -109,10 +110,10 @@ void differenceGradients(const Evaluation<T>& e, int layer, int first, int n, co
     for (int p = 0; p < n; p++) {
         const int pair = first + p;
         const T *hidden = b.hidden + p * width, *slope = filter.hiddenSlope + p * width;
-        const T* evI = e.layer[layer].evIn + long(e.pairs.i[pair]) * s.euclidean;
-        const T* evJ = e.layer[layer].evIn + long(e.pairs.j[pair]) * s.euclidean;
-        T* slotI = e.slotGradients + long(e.pairs.slotI[pair]) * s.gradientRow() + s.attentionRow();
-        T* slotJ = e.slotGradients + long(e.pairs.slotJ[pair]) * s.gradientRow() + s.attentionRow();
+        const T *evI = e.layer[layer].evIn + long(e.pairs.i[pair]) * s.euclidean;
+        const T *evJ = e.layer[layer].evIn + long(e.pairs.j[pair]) * s.euclidean;
+        T *slotI = e.slotGradients + long(e.pairs.slotI[pair]) * s.gradientRow() + s.attentionRow();
+        T *slotJ = e.slotGradients + long(e.pairs.slotJ[pair]) * s.gradientRow() + s.attentionRow();
         Vec<T> sums[maxDegrees] = {};
         for (int k = 0; k < width; k += lanes<T>) {
             Vec<T> g = load<T>(hidden + k) * load<T>(slope + k);
@@ -133,12 +134,12 @@ void differenceGradients(const Evaluation<T>& e, int layer, int first, int n, co
 // All of the above for one tile. atoms: whether gradients of q, k, v and ev of this layer's input are of use (they are
 // not in a first layer whose input does not depend on the positions).
 template <class T>
-void attentionBackward(const Evaluation<T>& e, int layer, int tile, bool atoms, FilterBlock<T>& filter,
-                       FilterGradientBlock<T>& b) {
-    const Shape& s = e.model->shape;
+void attentionBackward(const Evaluation<T> &e, int layer, int tile, bool atoms, FilterBlock<T> &filter,
+                       FilterGradientBlock<T> &b) {
+    const Shape &s = e.model->shape;
     const int begin = e.pairs.tilePair[tile], end = e.pairs.tilePair[tile + 1];
     if (atoms) {
-        T* slots = e.slotGradients + long(e.pairs.tileSlot[tile]) * s.gradientRow();
+        T *slots = e.slotGradients + long(e.pairs.tileSlot[tile]) * s.gradientRow();
         __builtin_memset(slots, 0,
                          sizeof(T) * s.gradientRow() * long(e.pairs.tileSlot[tile + 1] - e.pairs.tileSlot[tile]));
     }

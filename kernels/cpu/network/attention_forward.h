@@ -9,21 +9,21 @@ namespace so3krates::cpu::SO3KRATES_ARCH {
 
 template <class T> SO3K_INLINE T parity(int degree) { return degree % 2 ? T(-1) : T(1); }
 
-template <class T> void attentionForward(const Evaluation<T>& e, int layer, int begin, int end, FilterBlock<T>& b) {
-    const Shape& s = e.model->shape;
-    const LayerState<T>& state = e.layer[layer];
+template <class T> void attentionForward(const Evaluation<T> &e, int layer, int begin, int end, FilterBlock<T> &b) {
+    const Shape &s = e.model->shape;
+    const LayerState<T> &state = e.layer[layer];
     const int row = s.attentionRow();
     for (int first = begin; first < end; first += pairBlock) {
         const int n = end - first < pairBlock ? end - first : pairBlock;
         edgeFilters<T>(e, layer, first, n, e.withGradient, b);
         for (int p = 0; p < n; p++) {
             const int pair = first + p;
-            const T* atI = state.attention + long(e.pairs.i[pair]) * row;
-            const T* atJ = state.attention + long(e.pairs.j[pair]) * row;
-            T* alpha = state.alpha + long(pair) * s.alphaRow();
-            T* alphaSlope = e.withGradient ? state.alphaSlope + long(pair) * s.alphaRow() : nullptr;
+            const T *atI = state.attention + long(e.pairs.i[pair]) * row;
+            const T *atJ = state.attention + long(e.pairs.j[pair]) * row;
+            T *alpha = state.alpha + long(pair) * s.alphaRow();
+            T *alphaSlope = e.withGradient ? state.alphaSlope + long(pair) * s.alphaRow() : nullptr;
             for (int m = 0; m < 2; m++) {
-                const BlockLayout& layout = s.block[m];
+                const BlockLayout &layout = s.block[m];
                 const T cut = e.cutoff[2L * pair] * T(e.model->messageScale[m]);
                 const T cutSlope = e.cutoff[2L * pair + 1] * T(e.model->messageScale[m]);
                 const T *queryI = atI + s.query(m), *queryJ = atJ + s.query(m);
@@ -32,7 +32,8 @@ template <class T> void attentionForward(const Evaluation<T>& e, int layer, int 
                 for (int block = 0; block < layout.count; block++) {
                     Vec<T> sums[4] = {};
                     for (int c = block * layout.stride; c < (block + 1) * layout.stride; c += lanes<T>) {
-                        Vec<T> ij = load<T>(queryI + c) * load<T>(keyJ + c), ji = load<T>(queryJ + c) * load<T>(keyI + c);
+                        Vec<T> ij = load<T>(queryI + c) * load<T>(keyJ + c),
+                               ji = load<T>(queryJ + c) * load<T>(keyI + c);
                         Vec<T> w = load<T>(value + c);
                         sums[0] += ij * w;
                         sums[1] += ji * w;

@@ -17,7 +17,7 @@ SO3K_INLINE double integerPower(double x, int n) {
 }
 
 // f_c(d), and its derivative with respect to d in `slope`.
-inline double cutoffValue(CutoffFunction kind, int exponent, double d, double cutoff, double& slope) {
+inline double cutoffValue(CutoffFunction kind, int exponent, double d, double cutoff, double &slope) {
     slope = 0;
     if (d >= cutoff)
         return 0;

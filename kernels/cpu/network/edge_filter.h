@@ -7,22 +7,23 @@ namespace so3krates::cpu::SO3KRATES_ARCH {
 
 // Work space of a block of pairs.
 template <class T> struct FilterBlock {
-    T* basis;          // [2 block][K]
-    T* radialHidden;   // [2 block][F]
-    T* differences;    // [block][D] squared differences of ev per degree
-    T* hidden;         // [block][2 S] of the spherical filters, after activation
-    T* hiddenSlope;    // [block][2 S]
-    T* values[2];      // [block][block total]
-    T* slopes[2];      // the same: dR/dd
+    T *basis;        // [2 block][K]
+    T *radialHidden; // [2 block][F]
+    T *differences;  // [block][D] squared differences of ev per degree
+    T *hidden;       // [block][2 S] of the spherical filters, after activation
+    T *hiddenSlope;  // [block][2 S]
+    T *values[2];    // [block][block total]
+    T *slopes[2];    // the same: dR/dd
 };
 
 // differences, hidden and hiddenSlope of the pairs [begin, begin + n)
 template <class T>
-void sphericalHidden(const Evaluation<T>& e, const LayerWeights<T>& w, const T* ev, int begin, int n, FilterBlock<T>& b) {
-    const Shape& s = e.model->shape;
+void sphericalHidden(const Evaluation<T> &e, const LayerWeights<T> &w, const T *ev, int begin, int n,
+                     FilterBlock<T> &b) {
+    const Shape &s = e.model->shape;
     for (int p = 0; p < n; p++) {
-        const T* evI = ev + long(e.pairs.i[begin + p]) * s.euclidean;
-        const T* evJ = ev + long(e.pairs.j[begin + p]) * s.euclidean;
+        const T *evI = ev + long(e.pairs.i[begin + p]) * s.euclidean;
+        const T *evJ = ev + long(e.pairs.j[begin + p]) * s.euclidean;
         T squares[maxEuclidean + 16];
         for (int m = 0; m < s.euclidean; m++) {
             T difference = evJ[m] - evI[m];
@@ -45,9 +46,9 @@ void sphericalHidden(const Evaluation<T>& e, const LayerWeights<T>& w, const T* 
 
 // values (and slopes if wanted) of both filters.
 template <class T>
-void edgeFilters(const Evaluation<T>& e, int layer, int begin, int n, bool wantSlopes, FilterBlock<T>& b) {
-    const Shape& s = e.model->shape;
-    const LayerWeights<T>& w = e.model->layers[layer];
+void edgeFilters(const Evaluation<T> &e, int layer, int begin, int n, bool wantSlopes, FilterBlock<T> &b) {
+    const Shape &s = e.model->shape;
+    const LayerWeights<T> &w = e.model->layers[layer];
     const bool table = e.model->tableIntervals > 0;
     if (!table)
         radialBasisBlock<T>(e, begin, n, b.basis);
@@ -55,7 +56,7 @@ void edgeFilters(const Evaluation<T>& e, int layer, int begin, int n, bool wantS
         sphericalHidden<T>(e, w, e.layer[layer].evIn, begin, n, b);
     for (int m = 0; m < 2; m++) {
         const int total = s.block[m].total();
-        T* slopes = wantSlopes ? b.slopes[m] : nullptr;
+        T *slopes = wantSlopes ? b.slopes[m] : nullptr;
         if (table)
             radialFilterFromTable<T>(e, w, m, begin, n, b.values[m], slopes);
         else

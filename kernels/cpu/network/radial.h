@@ -8,8 +8,8 @@
 namespace so3krates::cpu::SO3KRATES_ARCH {
 
 // Rows of basis functions of the pairs [begin, begin + n): first n rows of values, then n rows of slopes, [2n][K].
-template <class T> void radialBasisBlock(const Evaluation<T>& e, int begin, int n, T* rows) {
-    const Shape& s = e.model->shape;
+template <class T> void radialBasisBlock(const Evaluation<T> &e, int begin, int n, T *rows) {
+    const Shape &s = e.model->shape;
     double values[maxRadial], slopes[maxRadial];
     for (int p = 0; p < n; p++) {
         e.model->radialBasis->evaluate(e.distance[begin + p], values, slopes);
@@ -23,11 +23,11 @@ template <class T> void radialBasisBlock(const Evaluation<T>& e, int begin, int 
 // The radial network of filter m: [n][block total] values (biases of both filter parts included) and, unless slopes
 // is null, their derivatives with respect to the distance. hidden: [2n][F] work space.
 template <class T>
-void radialFilter(const Evaluation<T>& e, const LayerWeights<T>& w, int m, int n, const T* basis, T* hidden, T* values,
-                  T* slopes) {
-    const Shape& s = e.model->shape;
+void radialFilter(const Evaluation<T> &e, const LayerWeights<T> &w, int m, int n, const T *basis, T *hidden, T *values,
+                  T *slopes) {
+    const Shape &s = e.model->shape;
     const int F = s.features, total = s.block[m].total();
-    const Dense<T>&first = w.radial0[m], &second = w.radial1[m];
+    const Dense<T> &first = w.radial0[m], &second = w.radial1[m];
     gemm<T>(slopes ? 2 * n : n, basis, s.radial, first.weight, first.in, F, Start::Zero, nullptr, hidden, F);
     for (int p = 0; p < n; p++) {
         T *row = hidden + p * F, *slopeRow = hidden + (n + p) * F;
@@ -45,8 +45,8 @@ void radialFilter(const Evaluation<T>& e, const LayerWeights<T>& w, int m, int n
 
 // The same from the spline table: values [n][block total] and, unless null, slopes.
 template <class T>
-void radialFilterFromTable(const Evaluation<T>& e, const LayerWeights<T>& w, int m, int begin, int n, T* values,
-                           T* slopes) {
+void radialFilterFromTable(const Evaluation<T> &e, const LayerWeights<T> &w, int m, int begin, int n, T *values,
+                           T *slopes) {
     constexpr int order = RadialTable::order;
     const int total = e.model->shape.block[m].total(), intervals = e.model->tableIntervals;
     const double inverseStep = intervals / e.model->cutoff;
@@ -54,7 +54,7 @@ void radialFilterFromTable(const Evaluation<T>& e, const LayerWeights<T>& w, int
         const double x = e.distance[begin + p] * inverseStep;
         const int interval = x < intervals ? int(x) : intervals - 1;
         const Vec<T> t = broadcast<T>(T(x - interval));
-        const T* c = w.table[m] + long(interval) * order * total;
+        const T *c = w.table[m] + long(interval) * order * total;
         for (int f = 0; f < total; f += lanes<T>) {
             Vec<T> power[order];
 #pragma GCC unroll 6

@@ -16,7 +16,7 @@ constexpr double c44 = 2.5033429417967046, c43 = 1.7701307697799304, c42 = 0.946
 constexpr double c40 = 0.10578554691520431, c4d = 0.47308734787878004, c4q = 0.6258357354491761;
 } // namespace harmonic
 
-template <class T> SO3K_INLINE void sphericalHarmonics(int degree, T x, T y, T z, T* out) {
+template <class T> SO3K_INLINE void sphericalHarmonics(int degree, T x, T y, T z, T *out) {
     using namespace harmonic;
     const T x2 = x * x, y2 = y * y, z2 = z * z;
     switch (degree) {
@@ -59,7 +59,7 @@ template <class T> SO3K_INLINE void sphericalHarmonics(int degree, T x, T y, T z
 }
 
 // gradient += sum_m dE/dY_m dY_m/d(x, y, z)
-template <class T> SO3K_INLINE void sphericalHarmonicsGradient(int degree, T x, T y, T z, const T* g, T* gradient) {
+template <class T> SO3K_INLINE void sphericalHarmonicsGradient(int degree, T x, T y, T z, const T *g, T *gradient) {
     using namespace harmonic;
     const T x2 = x * x, y2 = y * y, z2 = z * z, xy = x * y, yz = y * z, xz = x * z;
     T &gx = gradient[0], &gy = gradient[1], &gz = gradient[2];

@@ -20,7 +20,7 @@ template <class T> struct NeighborLanes {
 };
 
 // S(r; on, off) as in zbl.h and dS/dr, on vectors.
-template <class T> SO3K_INLINE Vec<T> switchFunction(Vec<T> r, T on, T off, Vec<T>& slope) {
+template <class T> SO3K_INLINE Vec<T> switchFunction(Vec<T> r, T on, T off, Vec<T> &slope) {
     const T tiny = T(1e-3); // exp(-1/tiny) is zero in T: nothing is lost by clamping there
     Vec<T> c = minimum<T>(maximum<T>((r - on) / (off - on), broadcast<T>(tiny)), broadcast<T>(T(1) - tiny));
     Vec<T> u = T(1) - c, inverseU = T(1) / u, inverseC = T(1) / c;
@@ -36,8 +36,8 @@ template <class T> struct LongRangeSums {
 };
 
 template <class T>
-SO3K_INLINE void longRangeLanes(const LongRangeTerms<T>& t, const NeighborLanes<T>& n, T chargeI, T ratioI,
-                                T polarizabilityI, T freePolarizabilityI, bool strain, LongRangeSums<T>& sums) {
+SO3K_INLINE void longRangeLanes(const LongRangeTerms<T> &t, const NeighborLanes<T> &n, T chargeI, T ratioI,
+                                T polarizabilityI, T freePolarizabilityI, bool strain, LongRangeSums<T> &sums) {
     Vec<T> x = load<T>(n.r[0]), y = load<T>(n.r[1]), z = load<T>(n.r[2]), mask = load<T>(n.mask);
     Vec<T> r2 = x * x + y * y + z * z, r = squareRoot<T>(r2), inverse = T(1) / r;
     Vec<T> along = zero<T>(); // dE/dr
@@ -84,8 +84,8 @@ SO3K_INLINE void longRangeLanes(const LongRangeTerms<T>& t, const NeighborLanes<
         sums.dispersion += factor * f * bracket;
         along += factor * (f * bracketR * toBohr + switchSlope * bracket);
         Vec<T> uSlope = bracketP * pSlope + bracketS * sSlope;
-        sums.ratio += perRatio * f * bracket +
-                      factor * f * uSlope * u / (T(7) * polarizability) * (T(0.5) * freePolarizabilityI);
+        sums.ratio +=
+            perRatio * f * bracket + factor * f * uSlope * u / (T(7) * polarizability) * (T(0.5) * freePolarizabilityI);
     }
     Vec<T> g = -along * inverse; // dE/dx_i = -dE/dr r_ij / r
     sums.gradient[0] += g * x;
@@ -103,12 +103,12 @@ SO3K_INLINE void longRangeLanes(const LongRangeTerms<T>& t, const NeighborLanes<
 
 // Atom i with its neighbors. Adds to result.
 template <class T>
-void longRangeAtom(const LongRangeTerms<T>& t, int i, const LongRangeNeighbors& neighbors, bool strain,
-                   LongRangeResult& result) {
+void longRangeAtom(const LongRangeTerms<T> &t, int i, const LongRangeNeighbors &neighbors, bool strain,
+                   LongRangeResult &result) {
     LongRangeSums<T> sums;
     NeighborLanes<T> n;
-    const double* xi = t.positions + 3L * i;
-    const T* c6 = t.c6 + long(t.species[i]) * t.numSpecies;
+    const double *xi = t.positions + 3L * i;
+    const T *c6 = t.c6 + long(t.species[i]) * t.numSpecies;
     const T freePolarizability = t.freePolarizability[t.species[i]];
     for (int start = 0; start < neighbors.count; start += lanes<T>) {
         const int filled = neighbors.count - start < lanes<T> ? neighbors.count - start : lanes<T>;
@@ -116,8 +116,8 @@ void longRangeAtom(const LongRangeTerms<T>& t, int i, const LongRangeNeighbors& 
             // Empty lanes repeat the last neighbor with weight 0.
             const int entry = start + (k < filled ? k : filled - 1);
             const int j = neighbors.list ? neighbors.list[entry] : neighbors.first + entry;
-            const double* xj = t.positions + 3L * j;
-            const double* shift = neighbors.images ? neighbors.imageShifts + 3L * neighbors.images[entry] : nullptr;
+            const double *xj = t.positions + 3L * j;
+            const double *shift = neighbors.images ? neighbors.imageShifts + 3L * neighbors.images[entry] : nullptr;
             for (int a = 0; a < 3; a++)
                 n.r[a][k] = T(xj[a] - xi[a] + (shift ? shift[a] : 0));
             n.charge[k] = t.charge[j];

@@ -8,7 +8,7 @@ namespace {
 double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
 } // namespace
 
-ZblParameters::ZblParameters(const Model& model) : present(model.hyperparameters().zbl) {
+ZblParameters::ZblParameters(const Model &model) : present(model.hyperparameters().zbl) {
     if (!present)
         return;
     double sum = 0, scale = softplus(model.tensor("zbl.d").data[0]), power = softplus(model.tensor("zbl.p").data[0]);
@@ -17,13 +17,13 @@ ZblParameters::ZblParameters(const Model& model) : present(model.hyperparameters
         decay[k] = softplus(model.tensor("zbl.a").data[k]) * scale;
         sum += amplitude[k];
     }
-    for (double& c : amplitude)
+    for (double &c : amplitude)
         c /= sum;
     for (int z = 0; z < 120; z++)
         charge.push_back(std::pow(double(z), power));
 }
 
-LongRangeParameters::LongRangeParameters(const Model& model, double cutoff, double switchWidth)
+LongRangeParameters::LongRangeParameters(const Model &model, double cutoff, double switchWidth)
     : electrostatics(model.hyperparameters().electrostatics), dispersion(model.hyperparameters().dispersion),
       cutoff(cutoff), sigma(model.hyperparameters().electrostaticsSigma),
       gammaScale(model.hyperparameters().dispersionGammaScale) {

@@ -7,7 +7,7 @@
 namespace so3krates::cpu::SO3KRATES_ARCH {
 
 // S(r; on, off): 1 below `on`, 0 above `off`, smooth to all orders; dS/dr in slope.
-inline double switchValue(double r, double on, double off, double& slope) {
+inline double switchValue(double r, double on, double off, double &slope) {
     slope = 0;
     if (r <= on)
         return 1;
@@ -25,13 +25,14 @@ inline double switchValue(double r, double on, double off, double& slope) {
 }
 
 // Energy of the pair (both directions), dE/dd in slope. rawCharge: Z^p by atomic number.
-inline double zblPair(const ZblParameters& parameters, const double* rawCharge, CutoffFunction kind, int exponent, double cutoff,
-                      int zi, int zj, double d, double& slope) {
+inline double zblPair(const ZblParameters &parameters, const double *rawCharge, CutoffFunction kind, int exponent,
+                      double cutoff, int zi, int zj, double d, double &slope) {
     slope = 0;
     if (d >= zblSwitchEnd)
         return 0;
     double switchSlope, cutoffSlope;
-    const double s = switchValue(d, 0, zblSwitchEnd, switchSlope), f = cutoffValue(kind, exponent, d, cutoff, cutoffSlope);
+    const double s = switchValue(d, 0, zblSwitchEnd, switchSlope),
+                 f = cutoffValue(kind, exponent, d, cutoff, cutoffSlope);
     const double charge = rawCharge[zi] + rawCharge[zj];
     double screening = 0, screeningSlope = 0;
     for (int k = 0; k < 4; k++) {

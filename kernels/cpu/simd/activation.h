@@ -6,7 +6,7 @@
 
 namespace so3krates::cpu::SO3KRATES_ARCH {
 
-template <class T> SO3K_INLINE Vec<T> activate(Activation kind, Vec<T> x, Vec<T>& derivative) {
+template <class T> SO3K_INLINE Vec<T> activate(Activation kind, Vec<T> x, Vec<T> &derivative) {
     switch (kind) {
     case Activation::Silu: {
         Vec<T> sigmoid = T(1) / (T(1) + exponential<T>(-x));
@@ -41,7 +41,7 @@ template <class T> SO3K_INLINE Vec<T> activate(Activation kind, Vec<T> x, Vec<T>
 }
 
 // out[k] = act(in[k]), derivative[k] = act'(in[k]) (unless null); n is a multiple of lanes<T>; in may be out.
-template <class T> void activateRow(Activation kind, const T* in, int n, T* out, T* derivative) {
+template <class T> void activateRow(Activation kind, const T *in, int n, T *out, T *derivative) {
     for (int k = 0; k < n; k += lanes<T>) {
         Vec<T> d, y = activate<T>(kind, load<T>(in + k), d);
         store<T>(out + k, y);

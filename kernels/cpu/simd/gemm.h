@@ -13,7 +13,7 @@ constexpr int tileRows = SO3KRATES_TILE_ROWS;
 enum class Start { Zero, Bias, Accumulate };
 
 template <class T, int ROWS, int VECTORS>
-SO3K_INLINE void gemmTile(const T* a, int lda, const T* b, int k, Start start, const T* bias, T* c, int ldc) {
+SO3K_INLINE void gemmTile(const T *a, int lda, const T *b, int k, Start start, const T *bias, T *c, int ldc) {
     constexpr int W = lanes<T>;
     Vec<T> sums[ROWS][VECTORS];
 #pragma GCC unroll 16
@@ -44,7 +44,7 @@ SO3K_INLINE void gemmTile(const T* a, int lda, const T* b, int k, Start start, c
 }
 
 template <class T, int ROWS, int VECTORS>
-void gemmRows(int n, const T* a, int lda, const T* b, int k, Start start, const T* bias, T* c, int ldc) {
+void gemmRows(int n, const T *a, int lda, const T *b, int k, Start start, const T *bias, T *c, int ldc) {
     if constexpr (ROWS > 0) {
         if (n == ROWS)
             gemmTile<T, ROWS, VECTORS>(a, lda, b, k, start, bias, c, ldc);
@@ -55,18 +55,18 @@ void gemmRows(int n, const T* a, int lda, const T* b, int k, Start start, const 
 
 // columns: a multiple of lanes<T>; rows of A and C lie lda and ldc numbers apart.
 template <class T>
-void gemm(int n, const T* a, int lda, const T* b, int k, int columns, Start start, const T* bias, T* c, int ldc) {
+void gemm(int n, const T *a, int lda, const T *b, int k, int columns, Start start, const T *bias, T *c, int ldc) {
     constexpr int W = lanes<T>;
     for (int column = 0; column < columns; column += 2 * W) {
-        const T* panel = b + long(column) * k;
-        const T* panelBias = bias ? bias + column : nullptr;
+        const T *panel = b + long(column) * k;
+        const T *panelBias = bias ? bias + column : nullptr;
         bool pair = column + W < columns;
         // Rows in pieces as equal as can be: 16 = 6 + 5 + 5 rather than 6 + 6 + 4.
         int pieces = (n + tileRows - 1) / tileRows;
         for (int piece = 0; piece < pieces; piece++) {
             int first = n * piece / pieces, rows = n * (piece + 1) / pieces - first;
-            const T* rowsOfA = a + long(first) * lda;
-            T* rowsOfC = c + long(first) * ldc + column;
+            const T *rowsOfA = a + long(first) * lda;
+            T *rowsOfC = c + long(first) * ldc + column;
             if (pair)
                 gemmRows<T, tileRows, 2>(rows, rowsOfA, lda, panel, k, start, panelBias, rowsOfC, ldc);
             else

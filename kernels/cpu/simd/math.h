@@ -70,9 +70,9 @@ template <class T> SO3K_INLINE Vec<T> errorFunction(Vec<T> x, Vec<T> expMinusSqu
     if constexpr (sizeof(T) == 4) {
         Vec<T> x2 = x * x;
         // 2/sqrt(pi) * sum_n (-1)^n x^(2n+1) / (n! (2n+1))
-        constexpr T series[] = {T(1.1283791671e+0), T(-3.7612638903e-1), T(1.1283791671e-1), T(-2.6866170645e-2),
-                                T(5.2239776255e-3), T(-8.5483270234e-4), T(1.2055332982e-4), T(-1.4925650358e-5),
-                                T(1.6462114366e-6)};
+        constexpr T series[] = {T(1.1283791671e+0),  T(-3.7612638903e-1), T(1.1283791671e-1),
+                                T(-2.6866170645e-2), T(5.2239776255e-3),  T(-8.5483270234e-4),
+                                T(1.2055332982e-4),  T(-1.4925650358e-5), T(1.6462114366e-6)};
         Vec<T> small = broadcast<T>(series[8]);
 #pragma GCC unroll 8
         for (int k = 7; k >= 0; k--)

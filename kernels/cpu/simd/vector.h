@@ -24,16 +24,16 @@ template <class T> constexpr int lanes = SO3KRATES_VECTOR_BYTES / int(sizeof(T))
 
 #define SO3K_INLINE inline __attribute__((always_inline))
 
-template <class T> SO3K_INLINE Vec<T> load(const T* p) {
+template <class T> SO3K_INLINE Vec<T> load(const T *p) {
     Vec<T> v;
     __builtin_memcpy(&v, p, sizeof v);
     return v;
 }
-template <class T> SO3K_INLINE void store(T* p, Vec<T> v) { __builtin_memcpy(p, &v, sizeof v); }
+template <class T> SO3K_INLINE void store(T *p, Vec<T> v) { __builtin_memcpy(p, &v, sizeof v); }
 template <class T> SO3K_INLINE Vec<T> broadcast(T x) { return x - Vec<T>{}; }
 template <class T> SO3K_INLINE Vec<T> zero() { return Vec<T>{}; }
-template <class T> SO3K_INLINE Ints<T> bitsOf(Vec<T> v) { return (Ints<T>) v; }
-template <class T> SO3K_INLINE Vec<T> vectorOf(Ints<T> v) { return (Vec<T>) v; }
+template <class T> SO3K_INLINE Ints<T> bitsOf(Vec<T> v) { return (Ints<T>)v; }
+template <class T> SO3K_INLINE Vec<T> vectorOf(Ints<T> v) { return (Vec<T>)v; }
 template <class T> SO3K_INLINE Vec<T> minimum(Vec<T> a, Vec<T> b) { return a < b ? a : b; }
 template <class T> SO3K_INLINE Vec<T> maximum(Vec<T> a, Vec<T> b) { return a > b ? a : b; }
 
