@@ -30,6 +30,9 @@ __device__ inline void residualMlp(const AtomBlock &block, const Real *const wei
     __syncthreads();
 }
 
+// C(ev)_l = sum_m ev_lm^2 times this.
+__device__ inline Real contractionNorm(int block) { return 1 / squareRoot(Real(2 * degreeOf(block) + 1)); }
+
 // x <- x + y[:F], ev <- ev + y[F + degree] ev, with y = W [x, C(ev)] + b. The last layer's ev is not wanted.
 __device__ inline void exchange(const AtomBlock &block, const AtomArguments<Real> &arguments) {
     const LayerState<Real> &state = arguments.state;
