@@ -5,3 +5,8 @@
 #include "cuda/device/arguments.h"
 
 #include "cuda/device/self_test.cuh"
+#include "cuda/device/atom_backward.cuh"
+#include "cuda/device/charges.cuh"
+#include "cuda/device/energies.cuh"
+#include "cuda/device/heads.cuh"
+#include "cuda/device/long_range.cuh"
