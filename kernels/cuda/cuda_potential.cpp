@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "cuda/composition.h"
+#include "cuda/device/attention_layout.h"
 #include "cuda/host_lists.h"
 #include "cuda/model_arrays.h"
 #include "cuda/workspace.h"
@@ -48,6 +49,8 @@ private:
     void physics(bool gradient);
     void networkBackward();
     void startFeatures();
+    void launchAttention(const char *kernel, int layer);
+    InitialArguments<T> initialArguments() const;
     void sums(std::initializer_list<const double *> values, std::initializer_list<int> strides, double *perMolecule);
     void zblRepulsion(bool gradient);
     void longRangeTerms(bool gradient);
@@ -206,6 +209,24 @@ template <class T> AttentionArguments<T> CudaPotential<T>::attentionArguments(in
     return a;
 }
 
+template <class T> InitialArguments<T> CudaPotential<T>::initialArguments() const {
+    InitialArguments<T> a{};
+    a.atoms = atoms;
+    a.edges = edges;
+    a.cutoff = hyper.cutoff;
+    a.scale = 1 / hyper.avgNumNeighbors;
+    a.evIn = workspace.layers[0].evIn;
+    a.evGradient = workspace.evGradient;
+    a.forces = workspace.forces;
+    a.strain = workspace.strain;
+    return a;
+}
+
+template <class T> void CudaPotential<T>::launchAttention(const char *kernel, int layer) {
+    launch(kernel, atoms.numAtoms, attentionThreads(hyper.numFeatures, hyper.numHeads, hyper.numDegrees()), 0,
+           attentionArguments(layer));
+}
+
 // Features and ev at the first layer's input, and its q, k, v.
 template <class T> void CudaPotential<T>::startFeatures() {
     StartArguments<T> a{};
@@ -214,6 +235,8 @@ template <class T> void CudaPotential<T>::startFeatures() {
     a.features = workspace.features;
     a.evIn = workspace.layers[0].evIn;
     launch("so3kStart", blocksFor(atoms.numAtoms, 4), 256, 0, a);
+    if (fromNeighborhood())
+        launchWarps("so3kInitialEuclidean", initialArguments());
     if (!projected)
         launchRows("so3kProject", projectArguments(0));
     projected = true;
@@ -236,6 +259,8 @@ template <class T> void CudaPotential<T>::networkBackward() {
         if (layer > 0 || fromNeighborhood())
             launchRows("so3kProjectBackward", projectArguments(layer));
     }
+    if (fromNeighborhood())
+        launchWarps("so3kInitialEuclideanBackward", initialArguments());
 }
 
 // Sums of columns over each molecule, [molecules][columns].

@@ -55,6 +55,7 @@ ModelArrays<T>::ModelArrays(const Model &model, const RadialTable *table, std::s
         tableIntervals = table->intervals;
         tableInverseStep = table->intervals / h.cutoff;
     }
+    basisParameters = putDoubles(RadialBasisFunctions(model).parameters());
     for (int layer = 0; layer < h.numLayers; layer++)
         addLayer(model, table, layer);
     addHeads(model);
@@ -159,7 +160,6 @@ template <class T> void ModelArrays<T>::addHeads(const Model &model) {
     heads.energyOut = tensor(model, "energy.out.weight");
     heads.energyOutBias = T(model.tensor("energy.out.bias").data[0]);
     heads.energyScale = perElement(model, "energy.scales");
-    perElement(model, "energy.shifts");
     heads.energyShift = putDoubles(model.tensor("energy.shifts").data);
     if (h.partialCharges) {
         dense("charges.hidden", heads.chargeHidden, heads.chargeHiddenBias, heads.chargeHiddenBack);
@@ -182,6 +182,7 @@ template <class T> void ModelArrays<T>::addHeads(const Model &model) {
         if (present)
             elementRows = std::min(elementRows, model.tensor(name).shape[0]);
     };
+    rowsOf(true, "energy.shifts");
     rowsOf(h.dispersion, "dispersion.polarizability");
     rowsOf(h.dispersion, "dispersion.c6");
     rowsOf(h.useChargeEmbedding, "embedding.charge.query.weight");

@@ -55,6 +55,16 @@ template <class T> struct StartArguments {
     T *evIn;                  // [N][M] set to zero
 };
 
+// so3kInitialEuclidean and so3kInitialEuclideanBackward: ev at the first layer's input from the neighborhood.
+template <class T> struct InitialArguments {
+    Atoms atoms;
+    NeighborMatrix edges;
+    double cutoff, scale; // Å, 1/<N>
+    T *evIn;              // [N][M] written
+    const T *evGradient;  // [N][M]
+    double *forces, *strain; // added to; strain null: not wanted
+};
+
 // so3kProject: q, k, v of a layer. so3kProjectBackward: their gradients back to the features.
 template <class T> struct ProjectArguments {
     int numAtoms;
