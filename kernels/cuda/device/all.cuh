@@ -9,4 +9,5 @@
 #include "cuda/device/heads.cuh"
 #include "cuda/device/initial.cuh"
 #include "cuda/device/long_range.cuh"
+#include "cuda/device/neighbors.cuh"
 #include "cuda/device/self_test.cuh"
