@@ -9,6 +9,7 @@
 #include <optional>
 #include <tuple>
 
+#include "cuda_bindings.h"
 #include "neighbors/neighbor_list.h"
 #include "potential.h"
 
@@ -177,4 +178,5 @@ PYBIND11_MODULE(_engine, m) {
         .def_property_readonly("implementation", &PythonPotential::implementation);
     m.def("neighbor_list", &neighborList, py::arg("positions"), py::arg("cutoff"), py::arg("cell") = py::none(),
           "Receivers, senders and shifts (integer box vectors) of all pairs closer than the cutoff (Å).");
+    bindCuda(m);
 }

@@ -7,3 +7,4 @@
 #include "cuda/device/attention_backward.cuh"
 #include "cuda/device/attention_forward.cuh"
 #include "cuda/device/initial_euclidean.cuh"
+#include "cuda/device/self_test.cuh"
