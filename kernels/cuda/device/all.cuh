@@ -4,9 +4,11 @@
 #include "cuda/device/arguments.h"
 
 #include "cuda/device/atom_backward.cuh"
+#include "cuda/device/attention_backward.cuh"
+#include "cuda/device/attention_forward.cuh"
 #include "cuda/device/charges.cuh"
 #include "cuda/device/energies.cuh"
 #include "cuda/device/heads.cuh"
-#include "cuda/device/initial.cuh"
+#include "cuda/device/initial_euclidean.cuh"
 #include "cuda/device/long_range.cuh"
 #include "cuda/device/self_test.cuh"

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "cuda/device.h"
+#include "cuda/driver/driver.h"
 #include "cuda/driver/nvrtc.h"
 
 namespace so3krates::cuda {
@@ -55,10 +56,6 @@ std::vector<std::string> candidates() {
     return files;
 }
 
-std::string versionText(int version) {
-    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-}
-
 } // namespace
 
 void setNvrtcFolders(std::vector<std::string> folders) {
@@ -78,7 +75,7 @@ std::shared_ptr<const Nvrtc> findNvrtc(int driverVersion, int computeCapability)
         }
         const std::string what = "\n  " + nvrtc->path() + " (NVRTC " + nvrtc->version() + ")";
         if (driverVersion > 0 && nvrtc->majorVersion() > driverVersion / 1000)
-            refused += what + ": too new for a driver of CUDA " + versionText(driverVersion);
+            refused += what + ": too new for a driver of CUDA " + cudaVersionText(driverVersion);
         else if (computeCapability > 0 && nvrtc->target(computeCapability).architecture == 0)
             refused += what + ": no longer compiles for compute capability " + std::to_string(computeCapability / 10) +
                        "." + std::to_string(computeCapability % 10);
