@@ -4,6 +4,7 @@
 
 #include "cuda/composition.h"
 #include "cuda/device/attention_layout.h"
+#include "cuda/device/initial_euclidean.h"
 #include "cuda/host_lists.h"
 #include "cuda/model_arrays.h"
 #include "cuda/workspace.h"
@@ -50,7 +51,7 @@ private:
     void networkBackward();
     void startFeatures();
     void launchAttention(const char *kernel, int layer);
-    InitialArguments<T> initialArguments() const;
+    InitialEuclideanArguments<T> initialEuclideanArguments() const;
     void sums(std::initializer_list<const double *> values, std::initializer_list<int> strides, double *perMolecule);
     void zblRepulsion(bool gradient);
     void longRangeTerms(bool gradient);
@@ -209,13 +210,13 @@ template <class T> AttentionArguments<T> CudaPotential<T>::attentionArguments(in
     return a;
 }
 
-template <class T> InitialArguments<T> CudaPotential<T>::initialArguments() const {
-    InitialArguments<T> a{};
+template <class T> InitialEuclideanArguments<T> CudaPotential<T>::initialEuclideanArguments() const {
+    InitialEuclideanArguments<T> a{};
     a.atoms = atoms;
     a.edges = edges;
     a.cutoff = hyper.cutoff;
-    a.scale = 1 / hyper.avgNumNeighbors;
-    a.evIn = workspace.layers[0].evIn;
+    a.scale = T(1 / hyper.avgNumNeighbors);
+    a.ev = workspace.layers[0].evIn;
     a.evGradient = workspace.evGradient;
     a.forces = workspace.forces;
     a.strain = workspace.strain;
@@ -236,7 +237,7 @@ template <class T> void CudaPotential<T>::startFeatures() {
     a.evIn = workspace.layers[0].evIn;
     launch("so3kStart", blocksFor(atoms.numAtoms, 4), 256, 0, a);
     if (fromNeighborhood())
-        launchWarps("so3kInitialEuclidean", initialArguments());
+        launch("so3kInitialEuclidean", atoms.numAtoms, 32, 0, initialEuclideanArguments());
     if (!projected)
         launchRows("so3kProject", projectArguments(0));
     projected = true;
@@ -260,7 +261,7 @@ template <class T> void CudaPotential<T>::networkBackward() {
             launchRows("so3kProjectBackward", projectArguments(layer));
     }
     if (fromNeighborhood())
-        launchWarps("so3kInitialEuclideanBackward", initialArguments());
+        launch("so3kInitialEuclideanBackward", atoms.numAtoms, 32, 0, initialEuclideanArguments());
 }
 
 // Sums of columns over each molecule, [molecules][columns].

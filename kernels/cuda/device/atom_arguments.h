@@ -28,8 +28,8 @@ template <class T> struct HeadWeights { // matrices [in][out]; Back: transposed;
     const T *energyHidden, *energyHiddenBias, *energyHiddenBack; // [F][E], [E], [E][F]
     const T *energyOut;                                          // [E], or [F] without a hidden layer
     T energyOutBias;
-    const T *energyScale;      // by atomic number
-    const double *energyShift; // by atomic number, eV
+    const T *energyScale;                                        // by atomic number
+    const double *energyShift;                                   // by atomic number, eV
     const T *chargeHidden, *chargeHiddenBias, *chargeHiddenBack; // [F][F], [F], [F][F]
     const T *chargeOut;                                          // [F]
     T chargeOutBias;
@@ -41,10 +41,10 @@ template <class T> struct HeadWeights { // matrices [in][out]; Back: transposed;
 };
 
 template <class T> struct HeadState { // what the heads keep for the way back; null if there is none
-    T *energySeed;     // [N][F] dE_network/dx
-    T *chargeSlope;    // [N][F]
-    T *hirshfeldSlope; // [N][Z]
-    T *hirshfeldSign;  // [N] sign inside the absolute value
+    T *energySeed;                    // [N][F] dE_network/dx
+    T *chargeSlope;                   // [N][F]
+    T *hirshfeldSlope;                // [N][Z]
+    T *hirshfeldSign;                 // [N] sign inside the absolute value
 };
 
 // so3kStart: the first layer's input.
@@ -53,16 +53,6 @@ template <class T> struct StartArguments {
     const T *initialFeatures; // [N][F]
     T *features;              // [N][F] written
     T *evIn;                  // [N][M] set to zero
-};
-
-// so3kInitialEuclidean and so3kInitialEuclideanBackward: ev at the first layer's input from the neighborhood.
-template <class T> struct InitialArguments {
-    Atoms atoms;
-    NeighborMatrix edges;
-    double cutoff, scale; // Å, 1/<N>
-    T *evIn;              // [N][M] written
-    const T *evGradient;  // [N][M]
-    double *forces, *strain; // added to; strain null: not wanted
 };
 
 // so3kProject: q, k, v of a layer. so3kProjectBackward: their gradients back to the features.
@@ -85,9 +75,9 @@ template <class T> struct AtomArguments {
     int last; // 1: there is no next layer
     LayerWeights<T> weights, nextWeights;
     LayerState<T> state, next;
-    T *features;           // [N][F] messages added; overwritten by the layer's output
-    T *featureGradient;    // [N][F] dE/d(output), overwritten by dE/d(message to x)
-    T *evGradient;         // [N][M] dE/d(ev at the output), overwritten by dE/d(evAttended)
+    T *features;        // [N][F] messages added; overwritten by the layer's output
+    T *featureGradient; // [N][F] dE/d(output), overwritten by dE/d(message to x)
+    T *evGradient;      // [N][M] dE/d(ev at the output), overwritten by dE/d(evAttended)
 };
 
 // so3kHeadsForward and so3kHeadsBackward.
@@ -112,16 +102,16 @@ template <class T> struct HeadArguments {
 // so3kConserveCharge: q = raw + (Q - sum raw)/N, and what the long range wants to know of each atom.
 template <class T> struct ChargeArguments {
     int numAtoms;
-    const int *molecule, *offsets; // [N], [B+1]
-    const double *totalCharge;     // [B] e
-    const double *rawCharge;       // [N]; null: the model predicts no charges
-    const double *rawChargeSums;   // [B]
-    const T *hirshfeld;            // [N]; null: 1
-    const int *species;            // [N]
-    const T *freePolarizability;   // [species] a0^3; null: no dispersion
-    const double *positions;       // [N][3] Å as given
-    double *charge;                // [N] e
-    double *dipole;                // [N][3] charge times position, e Å
+    const int *molecule, *offsets;             // [N], [B+1]
+    const double *totalCharge;                 // [B] e
+    const double *rawCharge;                   // [N]; null: the model predicts no charges
+    const double *rawChargeSums;               // [B]
+    const T *hirshfeld;                        // [N]; null: 1
+    const int *species;                        // [N]
+    const T *freePolarizability;               // [species] a0^3; null: no dispersion
+    const double *positions;                   // [N][3] Å as given
+    double *charge;                            // [N] e
+    double *dipole;                            // [N][3] charge times position, e Å
     T *chargeRounded, *ratio, *polarizability; // [N]
 };
 
@@ -152,10 +142,10 @@ template <class T> struct LongRangeArguments {
     NeighborMatrix neighbors; // count null: no cutoff, all atoms of the molecule
     int electrostatics, dispersion, hasCutoff;
     T cutoff, sigma, electrostaticsOn, valueAtCutoff, slopeAtCutoff, dispersionOn, gammaScale; // Å, 1/Å, 1/Å^2
-    const T *charge, *ratio, *polarizability; // [N] e, -, a0^3
-    const int *species;                       // [N]
-    const T *freePolarizability;              // [species] a0^3
-    const T *c6;                              // [species][species] C6_ij / (h_i h_j), Hartree a0^6
+    const T *charge, *ratio, *polarizability;                                                  // [N] e, -, a0^3
+    const int *species;                                                                        // [N]
+    const T *freePolarizability;                                                               // [species] a0^3
+    const T *c6; // [species][species] C6_ij / (h_i h_j), Hartree a0^6
     int numSpecies;
     double *electrostaticEnergy, *dispersionEnergy; // [N] eV, half of each pair
     double *chargeGradient, *ratioGradient;         // [N] dE/dq, dE/d(ratio)
