@@ -12,7 +12,9 @@ extern "C" char __start_so3krates_shared[], __stop_so3krates_shared[]; // by the
 
 // Without a name: functions become internal, so that GCC lets static variables of templates into the section.
 namespace {
+namespace so3krates::cuda {}
 #include SO3K_DEVICE_CODE
+using namespace so3krates::cuda; // where kernels may be
 __shared__ char so3kSectionExists __attribute__((used));
 } // namespace
 

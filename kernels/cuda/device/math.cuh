@@ -22,6 +22,9 @@ __device__ inline float hyperbolicTangent(float x) { return tanhf(x); }
 __device__ inline double hyperbolicTangent(double x) { return tanh(x); }
 __device__ inline float errorFunction(float x) { return erff(x); }
 __device__ inline double errorFunction(double x) { return erf(x); }
+// x^y for x > 0
+__device__ inline float power(float x, float y) { return powf(x, y); }
+__device__ inline double power(double x, double y) { return pow(x, y); }
 
 // x^n for n >= 0, exact for n = 0 and 1.
 __device__ inline double integerPower(double x, int n) {
