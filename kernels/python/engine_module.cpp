@@ -12,14 +12,12 @@
 #include "cuda_bindings.h"
 #include "neighbors/neighbor_list.h"
 #include "potential.h"
+#include "python/potential_arrays.h"
 
 namespace py = pybind11;
 using namespace so3krates;
 
 namespace {
-
-using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
-using Ints = py::array_t<int, py::array::c_style | py::array::forcecast>;
 
 // A potential with threads of its own.
 class PythonPotential {
@@ -43,51 +41,11 @@ public:
         team = makeThreadTeam(threads);
     }
 
-    // Arrays as in struct System; returns a dictionary of arrays.
-    py::dict compute(Ints atomicNumbers, Doubles positions, Ints offsets, Doubles cells, Doubles charges, Doubles spins,
-                     bool forces, bool virial) {
-        const py::ssize_t n = atomicNumbers.size(), molecules = offsets.size() - 1;
-        System system;
-        system.numAtoms = int(n);
-        system.atomicNumbers = atomicNumbers.data();
-        system.positions = positions.data();
-        system.numMolecules = int(molecules);
-        system.offsets = offsets.data();
-        system.charges = charges.data();
-        system.spins = spins.data();
-        system.cells = cells.size() ? cells.data() : nullptr;
-        std::vector<Energies> energies(molecules);
-        auto newArray = [](std::vector<py::ssize_t> shape) { return py::array_t<double>(shape); };
-        py::array_t<double> charge = newArray({n}), ratio = newArray({n}), dipole = newArray({molecules, 3});
-        py::array_t<double> force = newArray({forces ? n : 0, 3}), stress = newArray({virial ? molecules : 0, 3, 3});
-        Results results;
-        results.energies = energies.data();
-        results.partialCharges = charge.mutable_data();
-        results.hirshfeldRatios = ratio.mutable_data();
-        results.dipoles = dipole.mutable_data();
-        results.forces = forces ? force.mutable_data() : nullptr;
-        results.virials = virial ? stress.mutable_data() : nullptr;
-        {
-            py::gil_scoped_release release;
-            potential->compute(system, results, *team);
-        }
-        py::array_t<double> parts = newArray({molecules, 5});
-        for (py::ssize_t m = 0; m < molecules; m++) {
-            const Energies &sum = energies[m];
-            const double row[5] = {sum.total, sum.network, sum.zbl, sum.electrostatics, sum.dispersion};
-            for (int k = 0; k < 5; k++)
-                parts.mutable_at(m, k) = row[k];
-        }
-        py::dict out;
-        out["energies"] = parts;
-        out["partial_charges"] = charge;
-        out["hirshfeld_ratios"] = ratio;
-        out["dipoles"] = dipole;
-        if (forces)
-            out["forces"] = force;
-        if (virial)
-            out["virials"] = stress;
-        return out;
+    // As computeArrays().
+    py::dict compute(const Ints &atomicNumbers, const Doubles &positions, const Ints &offsets, const Doubles &cells,
+                     const Doubles &charges, const Doubles &spins, bool forces, bool virial) {
+        return computeArrays(*potential, *team, atomicNumbers, positions, offsets, cells, charges, spins, forces,
+                             virial);
     }
 
     int threads() const { return team->size(); }

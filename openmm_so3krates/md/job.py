@@ -240,8 +240,8 @@ class _Job:
             say(f"                after {length} of equilibration")
         elif settings.ensemble == "nve" and settings.minimize and settings.temperature > 0:
             say(
-                "                a minimised structure takes up half of its kinetic energy as potential energy: expect "
-                f"about {settings.temperature / 2:g} K, or add --equilibrate 1ps"
+                f"                from a minimised structure: expect about {settings.temperature / 2:g} K; "
+                "--equilibrate 1ps comes closer"
             )
         say(f"  output        {self.directory.folder}, every {format_time(settings.save_every * settings.timestep)}")
         if self.checkpoint is not None:

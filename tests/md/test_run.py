@@ -235,7 +235,7 @@ def test_structure_without_a_finite_energy(md, springs, tmp_path, monkeypatch):
     assert status == 2 and "of the input structure is not a finite number" in err
 
 
-def test_double_is_for_openmm_too(springs):
+def test_platform_properties(springs):
     from openmm_so3krates.md.platforms import _properties
     from openmm_so3krates.md.settings import RunSettings
 

@@ -1,7 +1,15 @@
-// The one translation unit of the device code: every file with kernels, one line each. Compiled by NVRTC for a GPU, and
-// by a host compiler for the emulation of the tests.
+// All device code: the one translation unit that NVRTC and the emulation compile. One line per file with kernels.
 #pragma once
 
 #include "cuda/device/arguments.h"
 
+#include "cuda/device/atom_backward.cuh"
+#include "cuda/device/attention_backward.cuh"
+#include "cuda/device/attention_forward.cuh"
+#include "cuda/device/charges.cuh"
+#include "cuda/device/energies.cuh"
+#include "cuda/device/heads.cuh"
+#include "cuda/device/initial_euclidean.cuh"
+#include "cuda/device/long_range.cuh"
+#include "cuda/device/neighbors.cuh"
 #include "cuda/device/self_test.cuh"

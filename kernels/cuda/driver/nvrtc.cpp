@@ -109,7 +109,9 @@ Target Nvrtc::target(int computeCapability) const {
 }
 
 std::vector<std::string> Nvrtc::options(const Target &target, bool report) const {
-    std::vector<std::string> options{"--gpu-architecture=" + target.name(), "--std=c++17"};
+    std::vector<std::string> options{"--gpu-architecture=" + target.name(), "--std=c++17",
+                                     // constexpr functions shared with the host, lambdas in templates
+                                     "--device-as-default-execution-space"};
     if (report)
         options.push_back("--ptxas-options=-v");
     return options;
