@@ -15,18 +15,44 @@
 
 namespace {
 
-enum { Success = 0, InvalidValue = 1, OutOfMemory = 2, InvalidDevice = 101, InvalidContext = 201, InvalidHandle = 400,
-       NotFound = 500, CaptureUnsupported = 900, CaptureInvalidated = 901 };
+enum {
+    Success = 0,
+    InvalidValue = 1,
+    OutOfMemory = 2,
+    InvalidDevice = 101,
+    InvalidContext = 201,
+    InvalidHandle = 400,
+    NotFound = 500,
+    CaptureUnsupported = 900,
+    CaptureInvalidated = 901
+};
 
-struct Context { int device; int retained; bool isPrimary; };
-struct Graph { std::vector<std::function<void()>> nodes; };
-struct Stream { Context *context; bool isOurs = true; Graph *recording = nullptr; bool isInvalid = false; };
-struct Module { Context *context; std::string code; };
-struct Function { Module *module; std::string name; };
+struct Context {
+    int device;
+    int retained;
+    bool isPrimary;
+};
+struct Graph {
+    std::vector<std::function<void()>> nodes;
+};
+struct Stream {
+    Context *context;
+    bool isOurs = true;
+    Graph *recording = nullptr;
+    bool isInvalid = false;
+};
+struct Module {
+    Context *context;
+    std::string code;
+};
+struct Function {
+    Module *module;
+    std::string name;
+};
 
 std::string calls;
-std::map<std::string, long> settings{{"version", 13000}, {"devices", 2}, {"capability", 90}, {"argument_bytes", 0},
-                                     {"free_bytes", 1l << 40}};
+std::map<std::string, long> settings{
+    {"version", 13000}, {"devices", 2}, {"capability", 90}, {"argument_bytes", 0}, {"free_bytes", 1l << 40}};
 std::map<std::string, int> failures; // symbol -> code
 std::map<int, Context> primary;
 std::map<Context *, Stream> defaultStreams;
@@ -90,7 +116,7 @@ void selfTest(const so3krates::cuda::SelfTestArguments &a, unsigned threads) {
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #define ENTER(...)                                                                                                     \
-    if (int code = enter(__func__, ##__VA_ARGS__))                                                                     \
+    if (int code = enter(__func__, std::string(__VA_ARGS__)))                                                          \
         return code;
 #define NEEDS_CONTEXT                                                                                                  \
     if (now() == nullptr)                                                                                              \
@@ -140,13 +166,23 @@ EXPORT const char *stub_leaks() {
 }
 
 // --- the driver's side
-EXPORT int cuInit(unsigned) { ENTER(); return settings["devices"] == 0 ? 100 : Success; }
-EXPORT int cuDriverGetVersion(int *version) { ENTER(); *version = int(settings["version"]); return Success; }
+EXPORT int cuInit(unsigned) {
+    ENTER();
+    return settings["devices"] == 0 ? 100 : Success;
+}
+EXPORT int cuDriverGetVersion(int *version) {
+    ENTER();
+    *version = int(settings["version"]);
+    return Success;
+}
 EXPORT int cuGetErrorName(int code, const char **name) {
-    static const std::map<int, const char *> names{
-        {2, "CUDA_ERROR_OUT_OF_MEMORY"}, {34, "CUDA_ERROR_STUB_LIBRARY"}, {100, "CUDA_ERROR_NO_DEVICE"},
-        {700, "CUDA_ERROR_ILLEGAL_ADDRESS"}, {900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"},
-        {901, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"}, {999, "CUDA_ERROR_UNKNOWN"}};
+    static const std::map<int, const char *> names{{2, "CUDA_ERROR_OUT_OF_MEMORY"},
+                                                   {34, "CUDA_ERROR_STUB_LIBRARY"},
+                                                   {100, "CUDA_ERROR_NO_DEVICE"},
+                                                   {700, "CUDA_ERROR_ILLEGAL_ADDRESS"},
+                                                   {900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"},
+                                                   {901, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"},
+                                                   {999, "CUDA_ERROR_UNKNOWN"}};
     auto found = names.find(code);
     *name = found == names.end() ? nullptr : found->second;
     return found == names.end() ? InvalidValue : Success;
@@ -155,8 +191,16 @@ EXPORT int cuGetErrorString(int code, const char **text) {
     *text = code == 700 ? "an illegal memory access was encountered" : nullptr;
     return *text == nullptr ? InvalidValue : Success;
 }
-EXPORT int cuDeviceGetCount(int *count) { ENTER(); *count = int(settings["devices"]); return Success; }
-EXPORT int cuDeviceGet(int *device, int index) { ENTER(std::to_string(index)); *device = index; return Success; }
+EXPORT int cuDeviceGetCount(int *count) {
+    ENTER();
+    *count = int(settings["devices"]);
+    return Success;
+}
+EXPORT int cuDeviceGet(int *device, int index) {
+    ENTER(std::to_string(index));
+    *device = index;
+    return Success;
+}
 EXPORT int cuDeviceGetName(char *name, int size, int device) {
     ENTER();
     snprintf(name, size, "Stub GPU %d", device);
@@ -168,7 +212,11 @@ EXPORT int cuDeviceGetAttribute(int *value, int attribute, int) {
     *value = int(attribute == 75 ? settings["capability"] / 10 : settings["capability"] % 10);
     return Success;
 }
-EXPORT int cuDeviceTotalMem_v2(size_t *bytes, int) { ENTER(); *bytes = 24ul << 30; return Success; }
+EXPORT int cuDeviceTotalMem_v2(size_t *bytes, int) {
+    ENTER();
+    *bytes = 24ul << 30;
+    return Success;
+}
 EXPORT int cuDevicePrimaryCtxRetain(void **context, int device) {
     ENTER(std::to_string(device));
     Context &own = primary[device];
@@ -184,8 +232,17 @@ EXPORT int cuDevicePrimaryCtxRelease_v2(int device) {
     primary[device].retained--;
     return Success;
 }
-EXPORT int cuCtxGetCurrent(void **context) { ENTER(); *context = now(); return Success; }
-EXPORT int cuCtxGetDevice(int *device) { ENTER(); NEEDS_CONTEXT; *device = now()->device; return Success; }
+EXPORT int cuCtxGetCurrent(void **context) {
+    ENTER();
+    *context = now();
+    return Success;
+}
+EXPORT int cuCtxGetDevice(int *device) {
+    ENTER();
+    NEEDS_CONTEXT;
+    *device = now()->device;
+    return Success;
+}
 EXPORT int cuCtxPushCurrent_v2(void *context) {
     ENTER();
     Context *own = static_cast<Context *>(context);
