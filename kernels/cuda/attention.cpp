@@ -1,9 +1,9 @@
 #include "cuda/attention.h"
 
-#include <cmath>
 #include <string>
 
 #include "cuda/device/attention_layout.h"
+#include "radial/radial_basis.h"
 
 namespace so3krates::cuda {
 
@@ -35,35 +35,7 @@ void checkAttentionShape(const Hyperparameters &hyper) {
                          std::to_string(maxThreads) + ": evaluate this model on the CPU");
 }
 
-std::vector<double> basisParameters(const Model &model) {
-    const Hyperparameters &h = model.hyperparameters();
-    const int K = h.numRadialBasis;
-    std::vector<double> parameters(2 * size_t(K), 0.0);
-    double *a = parameters.data(), *b = a + K;
-    for (int k = 0; k < K; k++)
-        switch (h.radialBasis) {
-        case RadialBasis::Bernstein:
-            a[k] = k == 0 ? 1 : a[k - 1] * (K - k) / k;
-            b[k] = h.bernsteinGamma;
-            break;
-        case RadialBasis::Gaussian: {
-            const double width = model.tensor("radial_basis.widths").data[k];
-            a[k] = model.tensor("radial_basis.centers").data[k];
-            b[k] = 1 / (2 * width * width);
-            break;
-        }
-        case RadialBasis::PhysNet: {
-            const double end = std::exp(-h.cutoff), spread = 2.0 / K * (1 - end);
-            a[k] = end + (1 - end) * k / (K - 1);
-            b[k] = 1 / (spread * spread);
-            break;
-        }
-        case RadialBasis::Bessel:
-            a[k] = M_PI * (k + h.besselFirst) / h.cutoff;
-            break;
-        }
-    return parameters;
-}
+std::vector<double> basisParameters(const Model &model) { return RadialBasisFunctions(model).parameters(); }
 
 template <class T>
 void launchAttentionForward(Device &device, const Hyperparameters &hyper, const AttentionArguments<T> &arguments) {
