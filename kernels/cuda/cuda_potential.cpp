@@ -269,7 +269,7 @@ void CudaPotential<T>::sums(std::initializer_list<const double *> values, std::i
     a.numRuns = composition.numChunks;
     a.starts = composition.chunkStarts.get();
     a.sums = workspace.chunkSums;
-    launch("so3kSums", a.numRuns, 128, 0, a);
+    launch("so3kSums", a.numRuns, sumThreads, 0, a);
     for (int c = 0; c < a.numColumns; c++) {
         a.values[c] = workspace.chunkSums + c;
         a.stride[c] = a.numColumns;
@@ -277,7 +277,7 @@ void CudaPotential<T>::sums(std::initializer_list<const double *> values, std::i
     a.numRuns = atoms.numMolecules;
     a.starts = composition.moleculeChunks.get();
     a.sums = perMolecule;
-    launch("so3kSums", a.numRuns, 128, 0, a);
+    launch("so3kSums", a.numRuns, sumThreads, 0, a);
 }
 
 template <class T> void CudaPotential<T>::zblRepulsion(bool gradient) {
