@@ -125,7 +125,8 @@ __device__ inline void entryForce(const AttentionArguments<Real> &a, int i, int 
         s.forces);
 }
 
-extern "C" __global__ void __launch_bounds__(blockThreads) so3kAttentionBackward(AttentionArguments<Real> a) {
+extern "C" __global__ void __launch_bounds__(blockThreads, processorBlocks)
+    so3kAttentionBackward(AttentionArguments<Real> a) {
     __shared__ AttentionBackwardShared s;
     const int i = blockIdx.x, count = a.edges.count[i], entry = int(threadIdx.x) - (blockThreads - 32);
     const bool isEntry = entry >= 0 && entry < groupEdges;

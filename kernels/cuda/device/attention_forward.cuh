@@ -26,7 +26,8 @@ __device__ inline void coefficientSums(const Real *keys, const EdgeGroup &group,
     sums.store(product);
 }
 
-extern "C" __global__ void __launch_bounds__(blockThreads) so3kAttentionForward(AttentionArguments<Real> a) {
+extern "C" __global__ void __launch_bounds__(blockThreads, processorBlocks)
+    so3kAttentionForward(AttentionArguments<Real> a) {
     __shared__ EdgeGroup group;
     __shared__ SphericalForward spherical;
     __shared__ RadialNetwork network;

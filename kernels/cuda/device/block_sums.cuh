@@ -9,6 +9,8 @@ namespace so3krates {
 namespace cuda {
 
 constexpr int blockThreads = attentionThreads(numFeatures, numHeads, numDegrees);
+// Blocks that a multiprocessor is to hold at least: leaves 160 registers per thread, enough to spill none.
+constexpr int processorBlocks = blockThreads < 384 ? 384 / blockThreads : 1;
 
 template <int m> struct BlockLayout {
     static constexpr int count = m == 0 ? numHeads : numDegrees, width = numFeatures / count;
