@@ -282,6 +282,12 @@ EXPORT int cuModuleGetFunction(void **function, void *module, const char *name) 
     *function = found;
     return Success;
 }
+EXPORT int cuFuncGetAttribute(int *value, int attribute, void *) {
+    ENTER();
+    REQUIRE(attribute == 1, InvalidValue);
+    *value = int(settings["static_shared"]);
+    return Success;
+}
 EXPORT int cuFuncSetAttribute(void *, int attribute, int value) {
     ENTER(std::to_string(attribute) + " " + std::to_string(value));
     REQUIRE(attribute == 8, InvalidValue);

@@ -69,7 +69,7 @@ def test_calls_in_order(model, driver, nvrtc):
         "cuModuleLoadData",
         "cuStreamCreate",
     ]
-    assert "cuModuleLoadData cubin --gpu-architecture=sm_90 --std=c++17 " in driver.calls
+    assert driver.calls[-2].startswith("cuModuleLoadData cubin --gpu-architecture=sm_90 --std=c++17")
     assert driver.calls[-1] == "cuStreamCreate 1"  # waits for nobody
     assert "streams 1" in driver.leaks and "contexts 1" in driver.leaks
     driver.forget_calls()
@@ -82,7 +82,8 @@ def test_launch_passes_bytes_and_sizes(device, driver):
     arguments = self_test_arguments(0x1122334455667788, 0x99AABBCCDDEEFF00, -0.1, 0)
     driver.forget_calls()
     device.launch("so3kTest", 7, 96, 1000, arguments)
-    assert driver.calls == ["cuModuleGetFunction so3kTest", f"cuLaunchKernel 7x1x1 96x1x1 1000 {arguments.hex()}"]
+    lookup = ["cuModuleGetFunction so3kTest", "cuFuncGetAttribute"]
+    assert driver.calls == [*lookup, f"cuLaunchKernel 7x1x1 96x1x1 1000 {arguments.hex()}"]
     driver.forget_calls()
     device.launch("so3kTest", 1, 1, 0, arguments)
     assert len(driver.calls) == 1  # the function is looked up once
@@ -91,9 +92,12 @@ def test_launch_passes_bytes_and_sizes(device, driver):
     assert driver.calls == []
 
 
-def test_much_shared_memory_is_announced_once(device, driver):
+@pytest.mark.parametrize("static", [0, 20 << 10])
+def test_much_shared_memory_is_announced_once(device, driver, static):
+    """48 KiB, static shared memory counted in, need no announcement."""
+    driver.set("static_shared", static)
     arguments = self_test_arguments(0, 0, 0, 0)
-    for shared in (48 << 10, 100 << 10, 60 << 10, 101 << 10):
+    for shared in ((48 << 10) - static, 100 << 10, 60 << 10, 101 << 10):
         device.launch("so3kTest", 1, 32, shared, arguments)
     announced = [call for call in driver.calls if call.startswith("cuFuncSetAttribute")]
     assert announced == [f"cuFuncSetAttribute 8 {100 << 10}", f"cuFuncSetAttribute 8 {101 << 10}"]
@@ -197,6 +201,7 @@ def test_graph_is_recorded_and_replayed(device, driver):
         "cuStreamBeginCapture_v2",
         "cuMemsetD8Async",
         "cuModuleGetFunction",
+        "cuFuncGetAttribute",
         "cuLaunchKernel",
         "cuStreamEndCapture",
         "cuGraphInstantiateWithFlags",
@@ -280,6 +285,7 @@ LOUD = [
     "cuMemcpyHtoDAsync_v2",
     "cuMemsetD8Async",
     "cuModuleGetFunction",
+    "cuFuncGetAttribute",
     "cuFuncSetAttribute",
     "cuLaunchKernel",
     "cuStreamBeginCapture_v2",

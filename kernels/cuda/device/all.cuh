@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/device/arguments.h"
+#include "cuda/device/dynamic_shared.cuh"
 
 #include "cuda/device/atom_backward.cuh"
 #include "cuda/device/attention_backward.cuh"
