@@ -2,11 +2,10 @@
 
 #include <cmath>
 
+#include "cuda/attention.h"
 #include "cuda/composition.h"
-#include "cuda/device/attention_layout.h"
-#include "cuda/device/initial_euclidean.h"
-#include "cuda/host_lists.h"
 #include "cuda/model_arrays.h"
+#include "cuda/neighbor_lists.h"
 #include "cuda/workspace.h"
 #include "input_checks.h"
 
@@ -31,10 +30,11 @@ public:
           composition(frozen, longRange, device), lists(device), workspace(hyper, device),
           rowWidth(atomRowWidth(hyper.numFeatures, hyper.numDegrees(), hyper.energyHidden,
                                 hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0)) {
+        checkAttentionShape(hyper);
         zblCharge.upload(zbl.charge);
     }
 
-    void compute(const System &system, const Results &results, ThreadTeam &team) override;
+    void compute(const System &system, const Results &results, ThreadTeam &) override;
     const Model &model() const override { return *frozen; }
     const Options &options() const override { return settings; }
     std::string implementation() const override {
@@ -50,7 +50,6 @@ private:
     void physics(bool gradient);
     void networkBackward();
     void startFeatures();
-    void launchAttention(const char *kernel, int layer);
     InitialEuclideanArguments<T> initialEuclideanArguments() const;
     void sums(std::initializer_list<const double *> values, std::initializer_list<int> strides, double *perMolecule);
     void zblRepulsion(bool gradient);
@@ -86,7 +85,7 @@ private:
     cpu::LongRangeParameters longRange;
     Buffer<double> zblCharge;
     Composition<T> composition;
-    HostLists lists;
+    DeviceNeighborLists lists;
     Workspace<T> workspace;
     int rowWidth;
     bool projected = false; // the first layer's q, k, v are those of the composition
@@ -95,7 +94,7 @@ private:
     NeighborMatrix edges, farNeighbors;
 };
 
-template <class T> void CudaPotential<T>::compute(const System &system, const Results &results, ThreadTeam &team) {
+template <class T> void CudaPotential<T>::compute(const System &system, const Results &results, ThreadTeam &) {
     checkSystem(*frozen, arrays.elementRows, settings, system);
     std::vector<Box> boxes;
     for (int m = 0; m < system.numMolecules; m++) {
@@ -112,7 +111,7 @@ template <class T> void CudaPotential<T>::compute(const System &system, const Re
     atoms.atomicNumbers = composition.atomicNumbers.get();
     atoms.molecule = composition.molecule.get();
     atoms.offsets = composition.moleculeOffsets.get();
-    lists.build(system, boxes, hyper.cutoff, hasLongRange() ? longRange.cutoff : 0, team, atoms, edges, farNeighbors);
+    lists.build(system, boxes, hyper.cutoff, hasLongRange() ? longRange.cutoff : 0, atoms, edges, farNeighbors);
     workspace.prepare(system.numAtoms, system.numMolecules, composition.numChunks, gradient, strain);
     if (gradient)
         device->clear(workspace.forces, 3 * sizeof(double) * system.numAtoms);
@@ -223,11 +222,6 @@ template <class T> InitialEuclideanArguments<T> CudaPotential<T>::initialEuclide
     return a;
 }
 
-template <class T> void CudaPotential<T>::launchAttention(const char *kernel, int layer) {
-    launch(kernel, atoms.numAtoms, attentionThreads(hyper.numFeatures, hyper.numHeads, hyper.numDegrees()), 0,
-           attentionArguments(layer));
-}
-
 // Features and ev at the first layer's input, and its q, k, v.
 template <class T> void CudaPotential<T>::startFeatures() {
     StartArguments<T> a{};
@@ -237,7 +231,7 @@ template <class T> void CudaPotential<T>::startFeatures() {
     a.evIn = workspace.layers[0].evIn;
     launch("so3kStart", blocksFor(atoms.numAtoms, 4), 256, 0, a);
     if (fromNeighborhood())
-        launch("so3kInitialEuclidean", atoms.numAtoms, 32, 0, initialEuclideanArguments());
+        launchInitialEuclidean(*device, initialEuclideanArguments());
     if (!projected)
         launchRows("so3kProject", projectArguments(0));
     projected = true;
@@ -246,7 +240,7 @@ template <class T> void CudaPotential<T>::startFeatures() {
 template <class T> void CudaPotential<T>::network() {
     startFeatures();
     for (int layer = 0; layer < hyper.numLayers; layer++) {
-        launchAttention("so3kAttentionForward", layer);
+        launchAttentionForward(*device, hyper, attentionArguments(layer));
         launchRows("so3kAtomForward", atomArguments(layer));
     }
     launchRows("so3kHeadsForward", headArguments());
@@ -256,12 +250,12 @@ template <class T> void CudaPotential<T>::networkBackward() {
     launchRows("so3kHeadsBackward", headArguments());
     for (int layer = hyper.numLayers - 1; layer >= 0; layer--) {
         launchRows("so3kAtomBackward", atomArguments(layer));
-        launchAttention("so3kAttentionBackward", layer);
+        launchAttentionBackward(*device, hyper, attentionArguments(layer));
         if (layer > 0 || fromNeighborhood())
             launchRows("so3kProjectBackward", projectArguments(layer));
     }
     if (fromNeighborhood())
-        launch("so3kInitialEuclideanBackward", atoms.numAtoms, 32, 0, initialEuclideanArguments());
+        launchInitialEuclideanBackward(*device, initialEuclideanArguments());
 }
 
 // Sums of columns over each molecule, [molecules][columns].

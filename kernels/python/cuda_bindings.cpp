@@ -150,6 +150,14 @@ void bindDevice(py::module_ &m) {
 
 } // namespace
 
+std::shared_ptr<Device> openCudaDevice(const Model &model, Precision precision, std::optional<int> index) {
+    handInFolders();
+    NvidiaOptions options;
+    options.index = index;
+    py::gil_scoped_release release; // compiling takes seconds
+    return NvidiaDevice::open(kernelMacros(model.hyperparameters(), precision), options);
+}
+
 void bindCuda(py::module_ &m) {
     py::register_exception_translator([](std::exception_ptr p) {
         try {

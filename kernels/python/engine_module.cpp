@@ -9,7 +9,9 @@
 #include <optional>
 #include <tuple>
 
+#include "cuda/cuda_potential.h"
 #include "cuda_bindings.h"
+#include "input_checks.h"
 #include "neighbors/neighbor_list.h"
 #include "potential.h"
 #include "python/potential_arrays.h"
@@ -22,9 +24,10 @@ namespace {
 // A potential with threads of its own.
 class PythonPotential {
 public:
-    PythonPotential(std::shared_ptr<const Model> model, const std::string &precision, std::optional<double> lrCutoff,
-                    std::optional<double> dispersionSwitchWidth, int threads, bool allowUntrainedElements,
-                    bool radialTable) {
+    // device: "cpu", "cuda" or "cuda:INDEX".
+    PythonPotential(std::shared_ptr<const Model> model, const std::string &device, const std::string &precision,
+                    std::optional<double> lrCutoff, std::optional<double> dispersionSwitchWidth, int threads,
+                    bool allowUntrainedElements, bool radialTable) {
         Options options;
         if (precision == "double")
             options.precision = Precision::Double;
@@ -37,8 +40,14 @@ public:
             options.dispersionSwitchWidth = *dispersionSwitchWidth;
         options.allowUntrainedElements = allowUntrainedElements;
         options.radialTable = radialTable;
-        potential = Potential::create(std::move(model), options);
-        team = makeThreadTeam(threads);
+        if (device == "cpu") {
+            potential = Potential::create(std::move(model), options);
+        } else {
+            const Options complete = completeOptions(*model, options);
+            potential =
+                cuda::makeCudaPotential(model, complete, openCudaDevice(*model, complete.precision, gpu(device)));
+        }
+        team = makeThreadTeam(device == "cpu" ? threads : 1);
     }
 
     // As computeArrays().
@@ -52,6 +61,16 @@ public:
     std::string implementation() const { return potential->implementation(); }
 
 private:
+    static std::optional<int> gpu(const std::string &device) {
+        if (device == "cuda")
+            return std::nullopt;
+        const std::string digits = device.substr(std::min(device.size(), size_t(5)));
+        if (device.rfind("cuda:", 0) != 0 || digits.empty() || digits.size() > 4 ||
+            digits.find_first_not_of("0123456789") != std::string::npos)
+            throw InputError("device must be 'cpu', 'cuda' or 'cuda:0', 'cuda:1', ..., not '" + device + "'");
+        return std::stoi(digits);
+    }
+
     std::unique_ptr<Potential> potential;
     std::unique_ptr<ThreadTeam> team;
 };
@@ -124,13 +143,15 @@ PYBIND11_MODULE(_engine, m) {
         .def_property_readonly("sha256", &Model::sha256)
         .def_property_readonly("metadata", &Model::metadata);
     py::class_<PythonPotential>(m, "Potential")
-        .def(py::init([](const std::shared_ptr<Model> &model, const std::string &precision,
+        .def(py::init([](const std::shared_ptr<Model> &model, const std::string &device, const std::string &precision,
                          std::optional<double> lrCutoff, std::optional<double> width, int threads, bool untrained,
                          bool table) {
-                 return std::make_unique<PythonPotential>(model, precision, lrCutoff, width, threads, untrained, table);
+                 return std::make_unique<PythonPotential>(model, device, precision, lrCutoff, width, threads, untrained,
+                                                          table);
              }),
-             py::arg("model"), py::arg("precision"), py::arg("lr_cutoff"), py::arg("dispersion_switch_width"),
-             py::arg("threads"), py::arg("allow_untrained_elements"), py::arg("radial_table"))
+             py::arg("model"), py::arg("device"), py::arg("precision"), py::arg("lr_cutoff"),
+             py::arg("dispersion_switch_width"), py::arg("threads"), py::arg("allow_untrained_elements"),
+             py::arg("radial_table"))
         .def("compute", &PythonPotential::compute)
         .def_property_readonly("threads", &PythonPotential::threads)
         .def_property_readonly("implementation", &PythonPotential::implementation);

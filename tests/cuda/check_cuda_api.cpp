@@ -27,6 +27,7 @@ SAME_VALUE(CUDA_ERROR_SYSTEM_DRIVER_MISMATCH);
 SAME_VALUE(CUDA_ERROR_UNKNOWN);
 SAME_VALUE(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
 SAME_VALUE(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+SAME_VALUE(CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES);
 SAME_VALUE(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
 SAME_VALUE(CU_STREAM_NON_BLOCKING);
 SAME_VALUE(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
@@ -44,7 +45,7 @@ template <class... A, class... B> struct SameCall<CUresult (*)(A...), ours::CUre
             return false;
     }();
 };
-// cuda.h makes macros of the names that have a newer version, so that &name is that version: ours must be the same one.
+// A name of ours that has a newer version is a macro in cuda.h, and is then compared with that version.
 #define SAME_FUNCTION(name, symbol, ...)                                                                               \
     static_assert(SameCall<decltype(&::symbol), decltype(ours::DriverFunctions::name)>::value, #symbol);
 SO3KRATES_DRIVER_FUNCTIONS(SAME_FUNCTION)

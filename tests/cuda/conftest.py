@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from stubs import driver, make_nvrtc, nvrtc, stub_folder  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 SANITIZED = "SO3KRATES_EMULATION_SANITIZED"  # set in the processes that `sanitized` starts

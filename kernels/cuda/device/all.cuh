@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/device/arguments.h"
+#include "cuda/device/dynamic_shared.cuh"
 
 #include "cuda/device/atom_backward.cuh"
 #include "cuda/device/attention_backward.cuh"
@@ -11,4 +12,5 @@
 #include "cuda/device/heads.cuh"
 #include "cuda/device/initial_euclidean.cuh"
 #include "cuda/device/long_range.cuh"
+#include "cuda/device/neighbors.cuh"
 #include "cuda/device/self_test.cuh"

@@ -33,11 +33,12 @@ bool writeAll(int file, const std::string &bytes) {
 CubinCache CubinCache::standard() { return CubinCache(cacheFolder() + "/kernels"); }
 
 std::optional<std::string> CubinCache::read(const std::string &key) const {
-    std::ifstream file(path(key), std::ios::binary);
-    if (!file)
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(path(key), error))
         return std::nullopt;
+    std::ifstream file(path(key), std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    if (file.bad() || bytes.size() <= hashDigits)
+    if (bytes.size() <= hashDigits) // or it could not be opened
         return std::nullopt;
     std::string code = bytes.substr(hashDigits);
     if (sha256(code) != bytes.substr(0, hashDigits))

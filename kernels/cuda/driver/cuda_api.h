@@ -42,6 +42,7 @@ constexpr CUresult CUDA_ERROR_UNKNOWN = 999;
 
 constexpr int CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75;
 constexpr int CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76;
+constexpr int CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES = 1;
 constexpr int CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8;
 constexpr unsigned CU_STREAM_NON_BLOCKING = 1;
 constexpr int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1;
@@ -66,6 +67,7 @@ constexpr int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1;
     F(moduleLoadData, cuModuleLoadData, CUmodule *, const void *)                                                      \
     F(moduleUnload, cuModuleUnload, CUmodule)                                                                          \
     F(moduleGetFunction, cuModuleGetFunction, CUfunction *, CUmodule, const char *)                                    \
+    F(funcGetAttribute, cuFuncGetAttribute, int *, int, CUfunction)                                                    \
     F(funcSetAttribute, cuFuncSetAttribute, CUfunction, int, int)                                                      \
     F(streamCreate, cuStreamCreate, CUstream *, unsigned)                                                              \
     F(streamDestroy, cuStreamDestroy_v2, CUstream)                                                                     \

@@ -85,15 +85,17 @@ std::shared_ptr<const Driver> Driver::get() {
         missing = #symbolName;
     SO3KRATES_DRIVER_FUNCTIONS(SO3KRATES_FIND)
 #undef SO3KRATES_FIND
-    // The version may be asked for before cuInit, which a driver that is too old may fail for less clear a reason.
-    if (driver->driverGetVersion != nullptr && driver->driverGetVersion(&driver->number) != CUDA_SUCCESS)
-        driver->number = 0;
+    // The version first (it may be asked for before cuInit): an old driver lacks functions, and is to be called old.
+    CUresult versionResult = CUDA_SUCCESS;
+    if (driver->driverGetVersion != nullptr)
+        versionResult = driver->driverGetVersion(&driver->number);
     if (driver->number > 0 && driver->number < minimumVersion)
         throw DeviceError("NVIDIA's driver is too old: it supports CUDA " + cudaVersionText(driver->number) +
                           ", and 12.0 is needed. Install driver 525 or newer");
     if (!missing.empty())
         throw DeviceError(driver->file + " has no function " + missing +
                           ": NVIDIA's driver is too old, or this is not libcuda. Install driver 525 or newer");
+    driver->check(versionResult, "cuDriverGetVersion");
     driver->check(driver->init(0), "cuInit");
     int count = 0;
     driver->check(driver->deviceGetCount(&count), "cuDeviceGetCount");

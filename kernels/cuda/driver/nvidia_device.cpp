@@ -148,6 +148,12 @@ NvidiaDevice::Function &NvidiaDevice::function(const char *kernel) {
     if (result == CUDA_ERROR_NOT_FOUND)
         throw DeviceError(std::string("there is no kernel ") + kernel);
     driver->check(result, std::string("cuModuleGetFunction(") + kernel + ")");
+    int fixed = 0;
+    driver->check(driver->funcGetAttribute(&fixed, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, found.handle),
+                  std::string("cuFuncGetAttribute(") + kernel + ")");
+    // Fixed and dynamic shared memory together: more must be announced (CUDA programming guide, compute capabilities).
+    constexpr int unannounced = 48 << 10;
+    found.sharedBytes = fixed < unannounced ? unannounced - fixed : 0;
     return functions.emplace(kernel, found).first->second;
 }
 

@@ -51,7 +51,7 @@ public:
 private:
     struct Function {
         CUfunction handle = nullptr;
-        size_t sharedBytes = 48 << 10; // what a launch may ask for without saying so before
+        size_t sharedBytes = 0; // dynamic shared memory that a launch may ask for
     };
     explicit NvidiaDevice(std::shared_ptr<const Driver> driver) : driver(std::move(driver)) {}
     void chooseContext(const std::optional<int> &index);
