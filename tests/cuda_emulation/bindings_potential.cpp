@@ -72,7 +72,7 @@ py::array_t<double> sums(const std::shared_ptr<emulation::EmulatedDevice> &devic
 } // namespace
 
 void bindPotential(py::module_ &m) {
-    py::class_<EmulatedPotential>(m, "Potential")
+    py::class_<EmulatedPotential>(m, "Potential", py::module_local())
         .def(py::init<const std::string &, std::optional<double>, std::optional<double>, bool, bool>(),
              py::arg("model_file"), py::arg("lr_cutoff"), py::arg("dispersion_switch_width") = py::none(),
              py::arg("allow_untrained_elements") = false, py::arg("radial_table") = true)
