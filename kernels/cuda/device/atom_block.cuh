@@ -3,15 +3,10 @@
 
 #include "cuda/device/activation.cuh"
 #include "cuda/device/atom_arguments.h"
+#include "cuda/device/dynamic_shared.cuh"
 #include "cuda/device/math.cuh"
 #include "cuda/device/shape.cuh"
 #include "cuda/device/warp.cuh"
-
-#ifndef SO3K_DYNAMIC_SHARED // the emulation has its own
-#define SO3K_DYNAMIC_SHARED(type, name)                                                                                \
-    extern __shared__ __align__(16) unsigned char so3kDynamicShared[];                                                 \
-    type *name = reinterpret_cast<type *>(so3kDynamicShared)
-#endif
 
 namespace so3krates {
 namespace cuda {
