@@ -1,5 +1,7 @@
 """Real compilers, no GPU: every kernel compiles for every architecture, and the numbers that ptxas reports of it."""
 
+import json
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -90,12 +92,8 @@ def test_every_kernel_compiles(name, precision, architecture, major, so3lr, odd_
 def test_all_kernels_in_the_sources_are_reported(odd_model):
     """The parser misses none: as many entries as extern "C" __global__ functions."""
     sources = Path(__file__).resolve().parents[2] / "kernels" / "cuda" / "device"
-    written = {
-        line.split("__global__ void ")[1].split("(")[0]
-        for file in sources.glob("*.cuh")
-        for line in file.read_text().splitlines()
-        if line.startswith('extern "C" __global__ void ')
-    }
+    kernel = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s+)?(so3k\w+)\(')
+    written = {name for file in sources.glob("*.cuh") for name in kernel.findall(file.read_text())}
     assert written
     assert written == {kernel.name for kernel in compiled(str(odd_model), "single", 90, 13).kernels}
 
@@ -136,8 +134,6 @@ def test_log_is_read_right():
 
 
 def test_script_prints_json(odd_model, capsys, monkeypatch):
-    import json
-
     arguments = [str(odd_model), "--precision", "single", "--architecture", "90", "--nvrtc", compilers()[13], "--json"]
     monkeypatch.setattr(sys, "argv", ["compile_kernels.py", *arguments])
     assert compile_kernels.main() == 0

@@ -13,7 +13,7 @@ constexpr std::size_t stackBytes = 128 * 1024;
 #endif
 constexpr std::size_t guardBytes = 16 * 1024;
 
-#if defined(__x86_64__)
+#ifndef SO3KRATES_UCONTEXT
 // Saves what the System V calling convention preserves, then goes on where `load` was saved. swapcontext would do, but
 // its two system calls make it twenty times slower.
 extern "C" void so3kratesSwitchStack(void **save, void *load);
@@ -48,7 +48,7 @@ namespace so3krates::emulation {
 namespace {
 // Where resume() was called: one OS thread runs all fibers.
 Fiber *running = nullptr;
-#if defined(__x86_64__)
+#ifndef SO3KRATES_UCONTEXT
 void *outside = nullptr;
 #else
 ucontext_t outside;
@@ -81,7 +81,7 @@ void Fiber::start(void (*newBody)()) {
 #if defined(__SANITIZE_ADDRESS__)
     __asan_unpoison_memory_region(stack, stackBytes);
 #endif
-#if defined(__x86_64__)
+#ifndef SO3KRATES_UCONTEXT
     // As if enter() had been called (return address 0) and interrupted before its first instruction.
     void **top = reinterpret_cast<void **>(stack + stackBytes);
     *--top = nullptr;
@@ -104,7 +104,7 @@ void Fiber::resume() {
     void *fake = nullptr;
     __sanitizer_start_switch_fiber(&fake, stack, stackBytes);
 #endif
-#if defined(__x86_64__)
+#ifndef SO3KRATES_UCONTEXT
     so3kratesSwitchStack(&outside, stackPointer);
 #else
     swapcontext(&outside, &context);
@@ -119,7 +119,7 @@ void Fiber::leave([[maybe_unused]] bool forGood) {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_start_switch_fiber(forGood ? nullptr : &fakeStack, outsideStack, outsideBytes);
 #endif
-#if defined(__x86_64__)
+#ifndef SO3KRATES_UCONTEXT
     so3kratesSwitchStack(&stackPointer, outside);
 #else
     swapcontext(&context, &outside);

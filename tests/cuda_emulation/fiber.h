@@ -2,7 +2,12 @@
 // A function that can be left in the middle and continued later, on a stack of its own.
 
 #include <cstddef>
-#if !defined(__x86_64__)
+
+// SO3KRATES_UCONTEXT: what other processors than x86-64 use, for trying it out on one of those.
+#if !defined(__x86_64__) && !defined(SO3KRATES_UCONTEXT)
+#define SO3KRATES_UCONTEXT
+#endif
+#ifdef SO3KRATES_UCONTEXT
 #include <ucontext.h>
 #endif
 
@@ -26,10 +31,10 @@ private:
     static void enter();
     void (*body)() = nullptr;
     char *mapping = nullptr, *stack = nullptr; // the mapping starts with a page that cannot be touched
-#if defined(__x86_64__)
-    void *stackPointer = nullptr;
-#else
+#ifdef SO3KRATES_UCONTEXT
     ucontext_t context;
+#else
+    void *stackPointer = nullptr;
 #endif
     void *fakeStack = nullptr; // AddressSanitizer's
 };
