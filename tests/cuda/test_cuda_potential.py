@@ -26,6 +26,23 @@ ODD = {
     "bessel_first": 0,
     "energy_hidden": None,
 }
+WIDE = {
+    "num_features": 132,
+    "num_layers": 2,
+    "num_heads": 6,
+    "degrees": (2, 4),
+    "num_radial_basis": 9,
+    "activation": "tanh",
+    "qk_activation": "silu",
+    "energy_activation": "identity",
+    "radial_basis": "bessel",
+    "bessel_first": 0,
+    "cutoff_function": "polynomial",
+    "cutoff_exponent": 5,
+    "energy_hidden": 600,
+    "partial_charges": True,
+    "electrostatics": True,
+}
 ODD_VARIATIONS = {
     "plain": {},
     "both residual perceptrons": {"residual_mlp_2": True},
@@ -129,15 +146,14 @@ def test_batch_with_virials(emulated, so3lr):
     assert_same_as_cpu(result, expected)
 
 
-@pytest.mark.parametrize("variation", ODD_VARIATIONS)
-def test_odd_shape(emulated, tmp_path, variation):
+def assert_as_pytorch(module, folder, hyper, systems):
     """Against PyTorch and, for the virial, against the CPU engine."""
-    model = random_model(hyperparameters(**{**ODD, **ODD_VARIATIONS[variation]}))
-    path = tmp_path / "model.safetensors"
+    model = random_model(hyper)
+    path = folder / "model.safetensors"
     model.save(path, provenance={"source": "random numbers"})
-    potential = EmulatedPotential(emulated("odd_double"), path, model.lr_cutoff)
+    potential = EmulatedPotential(module, path, model.lr_cutoff)
     on_cpu = Potential(path, precision="double", lr_cutoff=model.lr_cutoff, threads=1)
-    for system in (random_molecule(), random_box()):
+    for system in systems:
         result = potential.compute(system.atomic_numbers, system.positions, **system.call, virial=True)
         exact = model(system.atomic_numbers, system.positions, **system.call)
         assert error(result.energy, exact.energy.item()) < 1e-9
@@ -145,6 +161,37 @@ def test_odd_shape(emulated, tmp_path, variation):
         expected = on_cpu.compute(system.atomic_numbers, system.positions, **system.call, virial=True)
         assert error(result.virial, expected.virial) < 1e-9
         assert error(result.forces, expected.forces) < 1e-9
+
+
+@pytest.mark.parametrize("variation", ODD_VARIATIONS)
+def test_odd_shape(emulated, tmp_path, variation):
+    hyper = hyperparameters(**{**ODD, **ODD_VARIATIONS[variation]})
+    assert_as_pytorch(emulated("odd_double"), tmp_path, hyper, [random_molecule(), random_box()])
+
+
+def test_wide_shape(emulated, tmp_path):
+    """Rows so wide that a block holds two atoms; a charge head alone."""
+    assert_as_pytorch(emulated("wide_double"), tmp_path, hyperparameters(**WIDE), [random_molecule(), random_box()])
+
+
+def test_molecule_of_several_chunks(emulated, tmp_path):
+    """More than a thousand atoms, whose sums take two stages."""
+    model = random_model(hyperparameters(**ODD, zbl=True))
+    path = tmp_path / "model.safetensors"
+    model.save(path, provenance={"source": "random numbers"})
+    rng = np.random.default_rng(3)
+    lattice = np.stack(np.meshgrid(*[np.arange(n) for n in (13, 13, 13)]), -1).reshape(-1, 3) * 3.1
+    system = {
+        "atomic_numbers": rng.choice([1, 6, 7, 8], len(lattice)),
+        "positions": lattice + rng.uniform(-0.3, 0.3, lattice.shape),
+        "cell": np.eye(3) * 13 * 3.1,
+        "virial": True,
+    }
+    result = EmulatedPotential(emulated("odd_double"), path, model.lr_cutoff).compute(**system)
+    expected = Potential(path, precision="double", lr_cutoff=model.lr_cutoff).compute(**system)
+    assert error(result.energy, expected.energy) < 1e-9 * len(lattice)
+    assert error(result.forces, expected.forces) < 1e-9
+    assert error(result.virial, expected.virial) < 1e-8
 
 
 def test_same_bits_for_every_order_of_threads(emulated, so3lr, monkeypatch):

@@ -6,8 +6,6 @@
 namespace so3krates {
 namespace cuda {
 
-constexpr int sumThreads = 128;
-
 // sums[r][c] = sum of column c over the rows of run r. A block of sumThreads threads per run: each thread adds up every
 // sumThreads-th row, then the threads' sums are added pairwise. Called twice for molecules: first over chunks of at most
 // a thousand atoms, then over each molecule's chunks, so that one molecule of a million atoms keeps the GPU busy.
