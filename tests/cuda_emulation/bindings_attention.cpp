@@ -5,10 +5,6 @@
 #include <pybind11/numpy.h>
 
 #include "cuda/attention.h"
-#include "cuda/device/arguments.h"
-#include "cuda/device/attention_layout.h"
-#include "cuda/device/initial_euclidean.h"
-#include "radial/radial_basis.h"
 #include "radial/radial_table.h"
 
 namespace py = pybind11;
@@ -56,9 +52,12 @@ private:
     std::vector<void *> pointers;
 };
 
-// A block of threads per atom.
-template <class Arguments> void launch(Device &device, const char *kernel, int threads, const Arguments &arguments) {
-    device.launch(kernel, {unsigned(arguments.atoms.numAtoms), unsigned(threads), 0}, &arguments, sizeof(arguments));
+Hyperparameters shape() {
+    Hyperparameters hyper;
+    hyper.numFeatures = SO3K_F;
+    hyper.numHeads = SO3K_HEADS;
+    hyper.degrees = {SO3K_DEGREE_LIST};
+    return hyper;
 }
 
 void geometry(Arrays &arrays, Atoms &atoms, NeighborMatrix &edges) {
@@ -77,7 +76,7 @@ void geometry(Arrays &arrays, Atoms &atoms, NeighborMatrix &edges) {
 // Forces and strain start from input["forces"] and input["strain"]; the kernels add to them.
 py::dict attention(emulation::EmulatedDevice &device, const py::dict &input) {
     Arrays arrays(device, input);
-    constexpr int threads = attentionThreads(SO3K_F, SO3K_HEADS, SO3K_DEGREES);
+    const Hyperparameters hyper = shape();
     AttentionArguments<Real> a{};
     geometry(arrays, a.atoms, a.edges);
     const py::ssize_t N = a.atoms.numAtoms, F = SO3K_F, M = SO3K_M;
@@ -108,7 +107,7 @@ py::dict attention(emulation::EmulatedDevice &device, const py::dict &input) {
     a.basisParameters = arrays.in<double>("basis_parameters");
 
     py::dict result;
-    launch(device, "so3kAttentionForward", threads, a);
+    launchAttentionForward(device, hyper, a);
     arrays.out(result, "features", a.features, {N, F});
     arrays.out(result, "ev", a.state.evAttended, {N, M});
     if (!arrays.has("message_gradient"))
@@ -126,7 +125,7 @@ py::dict attention(emulation::EmulatedDevice &device, const py::dict &input) {
             *gradient = arrays.allocate<Real>(N * F);
         a.evInGradient = arrays.allocate<Real>(N * M);
     }
-    launch(device, "so3kAttentionBackward", threads, a);
+    launchAttentionBackward(device, hyper, a);
     arrays.out(result, "forces", a.forces, {N, 3});
     if (a.strain)
         arrays.out(result, "strain", a.strain, {N, 6});
@@ -151,8 +150,8 @@ py::dict initialEuclidean(emulation::EmulatedDevice &device, const py::dict &inp
     a.forces = arrays.in<double>("forces");
     a.strain = arrays.in<double>("strain");
     py::dict result;
-    launch(device, "so3kInitialEuclidean", 32, a);
-    launch(device, "so3kInitialEuclideanBackward", 32, a);
+    launchInitialEuclidean(device, a);
+    launchInitialEuclideanBackward(device, a);
     arrays.out(result, "ev", a.ev, {N, M});
     arrays.out(result, "forces", a.forces, {N, 3});
     arrays.out(result, "strain", a.strain, {N, 6});
@@ -165,7 +164,7 @@ void bindAttention(py::module_ &m) {
     m.def("attention", &attention, py::arg("device"), py::arg("input"));
     m.def("initial_euclidean", &initialEuclidean, py::arg("device"), py::arg("input"));
     m.def("basis_parameters", [](const py::bytes &file) {
-        const std::vector<double> parameters = RadialBasisFunctions(*Model::fromBytes(file, "bytes")).parameters();
+        const std::vector<double> parameters = basisParameters(*Model::fromBytes(file, "bytes"));
         return py::array_t<double>(py::ssize_t(parameters.size()), parameters.data());
     });
     m.def("check_attention_shape", [](int features, int heads, int degrees) {
