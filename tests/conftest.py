@@ -20,7 +20,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--neighbor-cases",
         type=int,
-        default=3000,
+        default=5000,
         help="how many random systems the CUDA neighbor lists are compared with brute force on",
     )
 

@@ -44,7 +44,8 @@ def random_molecule(rng) -> tuple[np.ndarray, np.ndarray]:
         elif kind < 0.4:  # two clusters
             positions[n // 2 :] += rng.choice([-1e6, 1e6], 3)
     if n > 1 and rng.random() < 0.2:  # nearly touching
-        positions[1] = positions[0] + rng.normal(size=3) * 1e-3
+        direction = rng.normal(size=3)
+        positions[1] = positions[0] + direction / np.linalg.norm(direction) * rng.uniform(2e-4, 5e-3)
     return positions, cell
 
 

@@ -73,6 +73,7 @@ def run_random_cases(lists, count, seed=0):
         check(built, molecules, owner, "far", long)
 
 
+@pytest.mark.slow
 def test_random_systems(lists, request):
     run_random_cases(lists, request.config.getoption("--neighbor-cases"))
 

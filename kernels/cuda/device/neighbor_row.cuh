@@ -25,8 +25,17 @@ __device__ inline int imageOfStep(const ListArguments &a, const SearchBox &box, 
     return index;
 }
 
-__device__ inline bool isCandidate(const ListArguments &a, const double r[3]) {
-    return r[0] * r[0] + r[1] * r[1] + r[2] * r[2] < a.candidateCutoff * a.candidateCutoff;
+// Whether the vector r plus n box vectors is short enough. Entries are counted and then written: both must find the
+// same, so the compiler may not round it in two ways.
+__device__ inline bool isCandidate(const ListArguments &a, const SearchBox &box, const double r[3], int n0, int n1,
+                                   int n2) {
+    const double n[3] = {double(n0), double(n1), double(n2)};
+    double square = 0;
+    for (int k = 0; k < 3; k++) {
+        const double x = fma(n[0], box.vectors[0][k], fma(n[1], box.vectors[1][k], fma(n[2], box.vectors[2][k], r[k])));
+        square = fma(x, x, square);
+    }
+    return square < a.candidateCutoff * a.candidateCutoff;
 }
 
 // Counts entries and writes those that fit: entry e goes to first + e if that is below end.

@@ -33,7 +33,7 @@ __device__ inline int visitImages(const ListArguments &a, const SearchBox &box, 
     for (int k = 0; k < 3; k++)
         r[k] = a.atoms.wrapped[3LL * j + k] - a.atoms.wrapped[3LL * i + k];
     if (!box.periodic) {
-        if (i != j && isCandidate(a, r))
+        if (i != j && isCandidate(a, box, r, 0, 0, 0))
             out.add(j, packImage(0, 0, 0));
         return out.count;
     }
@@ -46,15 +46,9 @@ __device__ inline int visitImages(const ListArguments &a, const SearchBox &box, 
     }
     for (int n0 = first[0]; n0 <= last[0]; n0++)
         for (int n1 = first[1]; n1 <= last[1]; n1++)
-            for (int n2 = first[2]; n2 <= last[2]; n2++) {
-                if (i == j && n0 == 0 && n1 == 0 && n2 == 0)
-                    continue;
-                double shifted[3];
-                for (int k = 0; k < 3; k++)
-                    shifted[k] = r[k] + n0 * box.vectors[0][k] + n1 * box.vectors[1][k] + n2 * box.vectors[2][k];
-                if (isCandidate(a, shifted))
+            for (int n2 = first[2]; n2 <= last[2]; n2++)
+                if ((i != j || n0 != 0 || n1 != 0 || n2 != 0) && isCandidate(a, box, r, n0, n1, n2))
                     out.add(j, packImage(n0, n1, n2));
-            }
     return out.count;
 }
 

@@ -43,9 +43,8 @@ __device__ inline int visitCell(const ListArguments &a, const SearchBox &box, in
             continue;
         double r[3];
         for (int k = 0; k < 3; k++)
-            r[k] = a.atoms.wrapped[3LL * j + k] - a.atoms.wrapped[3LL * i + k] + image[0] * box.vectors[0][k] +
-                   image[1] * box.vectors[1][k] + image[2] * box.vectors[2][k];
-        if (isCandidate(a, r))
+            r[k] = a.atoms.wrapped[3LL * j + k] - a.atoms.wrapped[3LL * i + k];
+        if (isCandidate(a, box, r, image[0], image[1], image[2]))
             out.add(j, packImage(image[0], image[1], image[2]));
     }
     return out.count;
