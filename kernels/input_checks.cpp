@@ -39,12 +39,16 @@ void checkSystem(const Model &model, int elementRows, const Options &options, co
     for (int i = 0; i < system.numAtoms; i++) {
         const int z = system.atomicNumbers[i];
         const bool trained = std::binary_search(elements.begin(), elements.end(), z);
-        if (!trained && (!options.allowUntrainedElements || z < 1 || z >= elementRows)) {
+        auto who = [&] {
+            return "atom " + std::to_string(i) + " (counted from 0) has atomic number " + std::to_string(z) + ", ";
+        };
+        if (z < 1 || z >= elementRows)
+            throw InputError(who() + "for which model '" + model.name() + "' has no numbers at all");
+        if (!trained && !options.allowUntrainedElements) {
             std::string known;
             for (int element : elements)
                 known += (known.empty() ? "" : ", ") + std::to_string(element);
-            throw InputError("atom " + std::to_string(i) + " (counted from 0) has atomic number " + std::to_string(z) +
-                             ", which model '" + model.name() + "' was not trained for; it knows " + known);
+            throw InputError(who() + "which model '" + model.name() + "' was not trained for; it knows " + known);
         }
         for (int k = 0; k < 3; k++)
             if (!(std::abs(system.positions[3L * i + k]) < largestPosition))

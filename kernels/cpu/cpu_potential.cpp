@@ -162,7 +162,6 @@ template <class T> void CpuPotential<T>::zblAndGeometry(int begin, int end) {
 // q_i = raw_i + (Q - sum raw)/N per molecule; ratios and polarizabilities for the long range.
 template <class T> void CpuPotential<T>::conserveCharge(const System &system) {
     const Evaluation<T> &e = workspace.evaluation;
-    charges.resize(system.numAtoms);
     for (int m = 0; m < system.numMolecules; m++) {
         const int begin = lastOffsets[m], end = lastOffsets[m + 1];
         double sum = 0;
@@ -293,6 +292,7 @@ template <class T> void CpuPotential<T>::compute(const System &system, const Res
         for (int i = 0; i < N; i++)
             workspace.longRange.get()[i] = LongRangeResult();
 
+    charges.resize(N);
     Stages stages(team.size(), 16 + 4 * layers);
     team.run([&](int thread) {
         T *mine = scratch.data() + scratchSize * thread;
@@ -383,10 +383,15 @@ template <class T> void CpuPotential<T>::summarize(const System &system, const R
                 for (int p = lists.pairStart[begin]; p < lists.pairStart[end]; p++)
                     sum.zbl += workspace.zblEnergy.get()[p];
             sum.total = sum.network + sum.zbl + sum.electrostatics + sum.dispersion;
-            if (!std::isfinite(sum.total))
-                throw InputError("the energy of molecule " + std::to_string(m) +
-                                 " is not a finite number: the positions are far outside what the model can describe");
         }
+        double check = results.energies ? results.energies[m].total : 0; // not finite if anything is not
+        if (results.forces)
+            for (int k = 3 * begin; k < 3 * end; k++)
+                check += 0 * results.forces[k];
+        if (!std::isfinite(check))
+            throw InputError("the energy or the forces of molecule " + std::to_string(m) +
+                             " are not finite numbers: the positions, the charge or the spin are far outside what the "
+                             "model describes");
         if (results.virials) {
             double s[6] = {0, 0, 0, 0, 0, 0};
             for (int i = begin; i < end; i++)

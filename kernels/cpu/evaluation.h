@@ -58,7 +58,6 @@ template <class T> struct Evaluation {
 
     // per atom
     T *features;          // [N][F] x
-    T *evLast;            // [N][M] unused ev of the last layer
     T *featureGradient;   // [N][F]
     T *messageGradient;   // [N][block[0].total] dE/d(message to x): featureGradient in the heads' layout
     T *evGradient;        // [N][M]

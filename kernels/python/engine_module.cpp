@@ -4,8 +4,11 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 #include <optional>
 #include <tuple>
 
@@ -39,6 +42,7 @@ public:
         options.allowUntrainedElements = allowUntrainedElements;
         options.radialTable = radialTable;
         potential = Potential::create(std::move(model), options);
+        wantedThreads = threads;
         team = makeThreadTeam(threads);
     }
 
@@ -68,6 +72,13 @@ public:
         results.virials = virial ? stress.mutable_data() : nullptr;
         {
             py::gil_scoped_release release;
+            std::lock_guard<std::mutex> lock(mutex); // one work space: calls take turns
+            if (getpid() != process) {
+                // Forked: the workers stayed behind in the parent. Joining them would wait for ever.
+                (void)team.release();
+                team = makeThreadTeam(wantedThreads);
+                process = getpid();
+            }
             potential->compute(system, results, *team);
         }
         py::array_t<double> parts = newArray({molecules, 5});
@@ -95,6 +106,9 @@ public:
 private:
     std::unique_ptr<Potential> potential;
     std::unique_ptr<ThreadTeam> team;
+    int wantedThreads = 0;
+    std::mutex mutex;
+    pid_t process = getpid();
 };
 
 py::tuple neighborList(Doubles positions, double cutoff, std::optional<Doubles> cell) {
