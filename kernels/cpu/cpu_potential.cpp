@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cpu/embedding.h"
+#include "cpu/first_layer.h"
 #include "cpu/kernel_table.h"
 #include "cpu/workspace.h"
 #include "input_checks.h"
@@ -83,6 +84,7 @@ private:
     ZblParameters zbl;
     LongRangeParameters longRange;
     NeighborLists lists;
+    FirstLayerTables<T> firstLayer;
     Workspace<T> workspace;
     std::vector<Box> boxes;
     std::vector<T> scratch;
@@ -113,6 +115,8 @@ template <class T> void CpuPotential<T>::updateComposition(const System &system)
     for (int i = 0; i < N; i++)
         for (size_t f = 0; f < F; f++)
             features[i * stride + f] = T(x[i * F + f]);
+
+    firstLayer.prepare(*frozen, table.get(), packed.shape, kernels.format.lanes, x, N);
 
     std::vector<int> elements, speciesOf(120, -1);
     species.resize(N);
@@ -264,6 +268,14 @@ template <class T> void CpuPotential<T>::compute(const System &system, const Res
     scratch.resize(scratchSize * team.size());
 
     Evaluation<T> &e = workspace.evaluation;
+    e.firstLayer = FirstLayerView<T>();
+    if (firstLayer.available()) {
+        e.firstLayer.pieces = firstLayer.pieces.data();
+        e.firstLayer.kind = firstLayer.kind.data();
+        e.firstLayer.first = firstLayer.first.data();
+        e.firstLayer.numKinds = firstLayer.numKinds();
+        e.firstLayer.row = firstLayer.row;
+    }
     terms = LongRangeTerms<T>();
     terms.electrostatics = longRange.electrostatics;
     terms.dispersion = longRange.dispersion;
@@ -321,7 +333,12 @@ template <class T> void CpuPotential<T>::compute(const System &system, const Res
             kernels.project(e, 0, begin, n);
         });
         for (int layer = 0; layer < layers; layer++) {
-            pairs([&](int begin, int end) { kernels.attentionForward(e, layer, begin, end, mine); });
+            pairs([&](int begin, int end) {
+                if (layer == 0 && e.firstLayer.pieces)
+                    kernels.firstLayerForward(e, begin, end);
+                else
+                    kernels.attentionForward(e, layer, begin, end, mine);
+            });
             atoms([&](int begin, int n) {
                 kernels.atomForward(e, layer, begin, n, mine);
                 if (layer == layers - 1)

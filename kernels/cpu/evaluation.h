@@ -24,6 +24,14 @@ struct PairLists {
     const int *slotStart = nullptr, *slots = nullptr;          // [N+1], the slot rows that hold an atom's gradients
 };
 
+// The first layer's coefficients as splines, one table per pair of kinds of atoms (first_layer.h).
+template <class T> struct FirstLayerView {
+    static constexpr int mostRow = 2 * (maxDegrees + 256) + 16; // H <= 256 (prepare() checks)
+    const T *pieces = nullptr;                                  // null: no tables, the general path
+    const int *kind = nullptr, *first = nullptr;
+    int numKinds = 0, row = 0;
+};
+
 // What each layer keeps for the way back.
 template <class T> struct LayerState {
     T *attention;          // [N][attentionRow]: q, k, v
@@ -45,6 +53,7 @@ template <class T> struct Evaluation {
 
     const int *atomicNumbers; // [N]
     const double *positions;  // [N][3] wrapped into the box
+    FirstLayerView<T> firstLayer;
     const T *initialFeatures; // [N][F]
 
     // per pair

@@ -18,6 +18,7 @@ template <class T> struct KernelTable {
     void (*pairGeometry)(const Evaluation<T> &, int begin, int end);
     void (*initialEuclidean)(const Evaluation<T> &, int begin, int end);
     void (*project)(const Evaluation<T> &, int layer, int begin, int n);
+    void (*firstLayerForward)(const Evaluation<T> &, int begin, int end);
     void (*attentionForward)(const Evaluation<T> &, int layer, int begin, int end, T *scratch);
     void (*atomForward)(const Evaluation<T> &, int layer, int begin, int n, T *scratch);
     void (*headsForward)(const Evaluation<T> &, int begin, int n, T *scratch);
