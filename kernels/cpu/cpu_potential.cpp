@@ -268,14 +268,7 @@ template <class T> void CpuPotential<T>::compute(const System &system, const Res
     scratch.resize(scratchSize * team.size());
 
     Evaluation<T> &e = workspace.evaluation;
-    e.firstLayer = FirstLayerView<T>();
-    if (firstLayer.available()) {
-        e.firstLayer.pieces = firstLayer.pieces.data();
-        e.firstLayer.kind = firstLayer.kind.data();
-        e.firstLayer.first = firstLayer.first.data();
-        e.firstLayer.numKinds = firstLayer.numKinds();
-        e.firstLayer.row = firstLayer.row;
-    }
+    e.firstLayer = firstLayer.view();
     terms = LongRangeTerms<T>();
     terms.electrostatics = longRange.electrostatics;
     terms.dispersion = longRange.dispersion;
@@ -334,7 +327,7 @@ template <class T> void CpuPotential<T>::compute(const System &system, const Res
         });
         for (int layer = 0; layer < layers; layer++) {
             pairs([&](int begin, int end) {
-                if (layer == 0 && e.firstLayer.pieces)
+                if (layer == 0 && e.firstLayer.tables)
                     kernels.firstLayerForward(e, begin, end);
                 else
                     kernels.attentionForward(e, layer, begin, end, mine);

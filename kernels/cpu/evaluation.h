@@ -26,10 +26,12 @@ struct PairLists {
 
 // The first layer's coefficients as splines, one table per pair of kinds of atoms (first_layer.h).
 template <class T> struct FirstLayerView {
-    static constexpr int mostRow = 2 * (maxDegrees + 256) + 16; // H <= 256 (prepare() checks)
-    const T *pieces = nullptr;                                  // null: no tables, the general path
-    const int *kind = nullptr, *first = nullptr;
-    int numKinds = 0, row = 0;
+    static constexpr int mostRow = 128;
+    const T *const *tables = nullptr; // [kind of i][kind of j], each [interval][order][row]: raw coefficients in the
+                                      // order of Shape::alpha, scale and parity included, cutoff function not; null:
+                                      // no tables, the general path
+    const int *kind = nullptr;        // [N]
+    int mostKinds = 0, row = 0;
 };
 
 // What each layer keeps for the way back.

@@ -1,9 +1,7 @@
 #include "cpu/first_layer.h"
 
-#include <map>
 #include <string>
 
-#include "cpu/evaluation.h"
 #include "radial/activation.h"
 
 namespace so3krates::cpu {
@@ -56,66 +54,108 @@ template <class T>
 void FirstLayerTables<T>::prepare(const Model &model, const RadialTable *table, const Shape &shape, int lanes,
                                   const std::vector<double> &initialFeatures, int numAtoms) {
     const Hyperparameters &h = model.hyperparameters();
-    const int F = h.numFeatures;
-    pieces.clear();
+    ready = false;
     if (!table || !table->intervals || h.euclideanInit == EuclideanInit::Neighborhood ||
-        shape.alphaRow() > FirstLayerView<T>::mostRow - 16)
+        shape.alphaRow() + lanes > FirstLayerView<T>::mostRow)
         return;
-
-    std::map<std::vector<double>, int> kindOf;
+    if (!row) {
+        row = (shape.alphaRow() + lanes - 1) / lanes * lanes;
+        constant[0] = constantFilter(model, "layers.0.attention.filter_x.");
+        constant[1] = constantFilter(model, "layers.0.attention.filter_ev.");
+    }
+    const int F = h.numFeatures;
+    std::map<std::vector<double>, int> present;
     kind.resize(numAtoms);
     for (int i = 0; i < numAtoms; i++) {
         const double *x = initialFeatures.data() + size_t(i) * F;
-        kind[i] = kindOf.insert({std::vector<double>(x, x + F), int(kindOf.size())}).first->second;
-        if (int(kindOf.size()) > mostKinds)
+        kind[i] = present.insert({std::vector<double>(x, x + F), int(present.size())}).first->second;
+        if (int(present.size()) > mostKinds)
             return;
     }
-    kinds = int(kindOf.size());
-    const int numKinds = kinds;
-    struct Projected {
-        std::vector<double> query[2], key[2]; // x, ev
-    };
-    std::vector<Projected> projected(numKinds);
-    const char *suffix[2] = {"x", "ev"};
-    for (const auto &entry : kindOf)
-        for (int m = 0; m < 2; m++) {
-            const std::string prefix = "layers.0.attention.";
-            Projected &p = projected[entry.second];
-            p.query[m] = project(model.tensor(prefix + "query_" + suffix[m]), h.qkActivation, entry.first.data());
-            p.key[m] = project(model.tensor(prefix + "key_" + suffix[m]), h.qkActivation, entry.first.data());
-        }
+    int missing = 0;
+    for (const auto &entry : present)
+        missing += kindOf.count(entry.first) == 0;
+    if (int(kinds.size()) + missing > mostKinds) {
+        kindOf.clear();
+        kinds.clear();
+        memory.clear();
+    }
+    std::vector<int> known(present.size());
+    for (auto &entry : present) {
+        if (!kindOf.count(entry.first))
+            addKind(model, *table, shape, entry.first);
+        known[entry.second] = kindOf[entry.first];
+    }
+    for (int &k : kind)
+        k = known[k];
+    ready = true;
+}
 
-    row = (shape.alphaRow() + lanes - 1) / lanes * lanes;
-    const size_t size = size_t(table->intervals) * RadialTable::order * row;
-    first.resize(size_t(numKinds) * numKinds);
-    pieces.assign(size * first.size(), T(0));
-    const std::vector<double> constant[2] = {constantFilter(model, "layers.0.attention.filter_x."),
-                                             constantFilter(model, "layers.0.attention.filter_ev.")};
-    for (int a = 0; a < numKinds * numKinds; a++)
-        first[a] = int(a * size);
+template <class T>
+void FirstLayerTables<T>::addKind(const Model &model, const RadialTable &table, const Shape &shape,
+                                  const std::vector<double> &features) {
+    const int added = int(kinds.size());
+    const Activation activation = model.hyperparameters().qkActivation;
+    kinds.emplace_back();
+    const char *suffix[2] = {"x", "ev"};
+    for (int m = 0; m < 2; m++) {
+        const std::string prefix = "layers.0.attention.";
+        kinds[added].query[m] = project(model.tensor(prefix + "query_" + suffix[m]), activation, features.data());
+        kinds[added].key[m] = project(model.tensor(prefix + "key_" + suffix[m]), activation, features.data());
+    }
+    kindOf[features] = added;
+    auto newTable = [&](int a, int b) {
+        memory.push_back(std::make_unique<T[]>(size_t(table.intervals) * RadialTable::order * row));
+        tables[a * mostKinds + b] = memory.back().get();
+    };
+    for (int other = 0; other <= added; other++) {
+        newTable(added, other);
+        if (other != added)
+            newTable(other, added);
+    }
+    for (int other = 0; other <= added; other++) {
+        fill(model, table, shape, added, other);
+        if (other != added)
+            fill(model, table, shape, other, added);
+    }
+}
+
+// q of the receiver with k of the sender: i<-j in the table (receiver, sender), j<-i in (sender, receiver).
+template <class T>
+void FirstLayerTables<T>::fill(const Model &model, const RadialTable &table, const Shape &shape, int receiver,
+                               int sender) {
+    const int F = model.hyperparameters().numFeatures;
     std::vector<double> product(F);
-    for (int receiver = 0; receiver < numKinds; receiver++)
-        for (int sender = 0; sender < numKinds; sender++)
-            for (int m = 0; m < 2; m++) {
-                for (int f = 0; f < F; f++)
-                    product[f] = projected[receiver].query[m][f] * projected[sender].key[m][f];
-                for (int block = 0; block < shape.block[m].count; block++) {
-                    const int width = shape.block[m].width, begin = block * width;
-                    const double scale = h.messageScale(shape.block[m].count);
-                    const double parity = m == 1 && shape.degree[block] % 2 ? -1 : 1;
-                    // i<-j of (receiver, sender) is j<-i of (sender, receiver)
-                    T *forward = pieces.data() + first[receiver * numKinds + sender] + shape.alpha(m, 0) + block;
-                    T *backward = pieces.data() + first[sender * numKinds + receiver] + shape.alpha(m, 1) + block;
-                    for (int interval = 0; interval < table->intervals; interval++)
-                        for (int k = 0; k < RadialTable::order; k++) {
-                            const float *c = table->piece(0, m, interval) + size_t(k) * F + begin;
-                            const double sum =
-                                dot(product.data() + begin, c, k == 0 ? constant[m].data() + begin : nullptr, width);
-                            forward[(size_t(interval) * RadialTable::order + k) * row] = T(scale * sum);
-                            backward[(size_t(interval) * RadialTable::order + k) * row] = T(scale * parity * sum);
-                        }
+    for (int m = 0; m < 2; m++) {
+        for (int f = 0; f < F; f++)
+            product[f] = kinds[receiver].query[m][f] * kinds[sender].key[m][f];
+        for (int block = 0; block < shape.block[m].count; block++) {
+            const int width = shape.block[m].width, begin = block * width;
+            const double scale = model.hyperparameters().messageScale(shape.block[m].count);
+            const double parity = m == 1 && shape.degree[block] % 2 ? -1 : 1;
+            T *forward = tables[receiver * mostKinds + sender] + shape.alpha(m, 0) + block;
+            T *backward = tables[sender * mostKinds + receiver] + shape.alpha(m, 1) + block;
+            for (int interval = 0; interval < table.intervals; interval++)
+                for (int k = 0; k < RadialTable::order; k++) {
+                    const float *c = table.piece(0, m, interval) + size_t(k) * F + begin;
+                    const double sum =
+                        dot(product.data() + begin, c, k == 0 ? constant[m].data() + begin : nullptr, width);
+                    forward[(size_t(interval) * RadialTable::order + k) * row] = T(scale * sum);
+                    backward[(size_t(interval) * RadialTable::order + k) * row] = T(scale * parity * sum);
                 }
-            }
+        }
+    }
+}
+
+template <class T> FirstLayerView<T> FirstLayerTables<T>::view() const {
+    FirstLayerView<T> view;
+    if (ready) {
+        view.tables = tables;
+        view.kind = kind.data();
+        view.mostKinds = mostKinds;
+        view.row = row;
+    }
+    return view;
 }
 
 template class FirstLayerTables<float>;

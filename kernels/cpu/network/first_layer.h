@@ -17,9 +17,8 @@ template <class T> void firstLayerForward(const Evaluation<T> &e, int begin, int
         const double x = e.distance[p] * inverseStep;
         const int interval = x < intervals ? int(x) : intervals - 1;
         const Vec<T> t = broadcast<T>(T(x - interval));
-        const T *c = tables.pieces +
-                     tables.first[tables.kind[e.pairs.i[p]] * tables.numKinds + tables.kind[e.pairs.j[p]]] +
-                     long(interval) * order * tables.row;
+        const int kinds = tables.kind[e.pairs.i[p]] * tables.mostKinds + tables.kind[e.pairs.j[p]];
+        const T *c = tables.tables[kinds] + long(interval) * order * tables.row;
         const T cut = e.cutoff[2L * p], cutSlope = e.cutoff[2L * p + 1];
         T alpha[tables.mostRow], alphaSlope[tables.mostRow];
         for (int k = 0; k < tables.row; k += lanes<T>) {
