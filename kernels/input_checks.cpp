@@ -42,14 +42,17 @@ void checkSystem(const Model &model, int elementRows, const Options &options, co
         auto who = [&] {
             return "atom " + std::to_string(i) + " (counted from 0) has atomic number " + std::to_string(z) + ", ";
         };
-        if (z < 1 || z >= elementRows)
-            throw InputError(who() + "for which model '" + model.name() + "' has no numbers at all");
-        if (!trained && !options.allowUntrainedElements) {
-            std::string known;
+        auto known = [&] {
+            std::string list;
             for (int element : elements)
-                known += (known.empty() ? "" : ", ") + std::to_string(element);
-            throw InputError(who() + "which model '" + model.name() + "' was not trained for; it knows " + known);
-        }
+                list += (list.empty() ? "" : ", ") + std::to_string(element);
+            return list;
+        };
+        if (z < 1 || z >= elementRows)
+            throw InputError(who() + "for which model '" + model.name() + "' has no numbers; it was trained for " +
+                             known());
+        if (!trained && !options.allowUntrainedElements)
+            throw InputError(who() + "which model '" + model.name() + "' was not trained for; it knows " + known());
         for (int k = 0; k < 3; k++)
             if (!(std::abs(system.positions[3L * i + k]) < largestPosition))
                 throw InputError("the position of atom " + std::to_string(i) +
