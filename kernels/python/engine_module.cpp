@@ -46,6 +46,11 @@ public:
         team = makeThreadTeam(threads);
     }
 
+    ~PythonPotential() {
+        if (forked())
+            (void)team.release();
+    }
+
     // Arrays as in struct System; returns a dictionary of arrays.
     py::dict compute(Ints atomicNumbers, Doubles positions, Ints offsets, Doubles cells, Doubles charges, Doubles spins,
                      bool forces, bool virial) {
@@ -73,8 +78,7 @@ public:
         {
             py::gil_scoped_release release;
             std::lock_guard<std::mutex> lock(mutex); // one work space: calls take turns
-            if (getpid() != process) {
-                // Forked: the workers stayed behind in the parent. Joining them would wait for ever.
+            if (forked()) {
                 (void)team.release();
                 team = makeThreadTeam(wantedThreads);
                 process = getpid();
@@ -104,6 +108,9 @@ public:
     std::string implementation() const { return potential->implementation(); }
 
 private:
+    // Then the workers stayed behind in the parent, and joining them would wait for ever.
+    bool forked() const { return getpid() != process; }
+
     std::unique_ptr<Potential> potential;
     std::unique_ptr<ThreadTeam> team;
     int wantedThreads = 0;
