@@ -1,5 +1,6 @@
 """Kernels per atom and per molecule, one by one, executed on the CPU."""
 
+import itertools
 import math
 
 import numpy as np
@@ -15,7 +16,7 @@ def test_sums_over_runs(emulated, thread_order):
     starts = np.cumsum([0, 1, 0, 127, 128, 129, 5000, 3])
     values = rng.normal(size=(starts[-1], 3)) * 10.0 ** rng.integers(-3, 4, (starts[-1], 3))
     got = module.sums(module.Device(), values, starts)
-    for run, (begin, end) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for run, (begin, end) in enumerate(itertools.pairwise(starts)):
         for column in range(3):
             exact = math.fsum(values[begin:end, column])
             assert got[run, column] == pytest.approx(exact, rel=1e-13, abs=1e-14 * np.abs(values[begin:end]).sum())

@@ -212,7 +212,7 @@ def test_evaluations_do_not_depend_on_what_was_computed_before(emulated, so3lr):
         case = load_case(name)
         energy_only = potential.compute(case.atomic_numbers, case.positions, **case.system, forces=False)
         assert energy_only.forces is None
-        moved = potential.compute(case.atomic_numbers, case.positions + [0.1, 0.0, 0.0], **case.system)
+        moved = potential.compute(case.atomic_numbers, case.positions + np.array([0.1, 0.0, 0.0]), **case.system)
         again = potential.compute(case.atomic_numbers, case.positions, **case.system)
         fresh = EmulatedPotential(emulated("so3lr_double"), so3lr).compute(
             case.atomic_numbers, case.positions, **case.system
@@ -238,7 +238,7 @@ def test_input_is_checked(emulated, so3lr):
         potential.compute([26, 1, 1], case.positions)
     with pytest.raises(ValueError, match="finite"):
         potential.compute(case.atomic_numbers, np.full((3, 3), np.nan))
-    with pytest.raises(ValueError, match="same place|closer|coincid"):
+    with pytest.raises(ValueError, match="same place"):
         potential.compute(case.atomic_numbers, np.zeros((3, 3)))
     without_cutoff = EmulatedPotential(emulated("so3lr_float"), so3lr, None)
     with pytest.raises(ValueError, match="lr_cutoff"):
@@ -246,5 +246,7 @@ def test_input_is_checked(emulated, so3lr):
 
 
 def test_sanitized(sanitized):
-    """Water from end to end with AddressSanitizer and UndefinedBehaviorSanitizer."""
-    sanitized(f"{__file__}::test_double[water]")
+    """Molecule and box from end to end with AddressSanitizer and UndefinedBehaviorSanitizer."""
+    sanitized(
+        f"{__file__}::test_odd_shape[embeddings and zbl]", f"{__file__}::test_odd_shape[ev from the neighborhood]"
+    )

@@ -35,8 +35,10 @@ public:
     }
     py::dict compute(const Ints &atomicNumbers, const Doubles &positions, const Ints &offsets, const Doubles &cells,
                      const Doubles &charges, const Doubles &spins, bool forces, bool virial) {
-        return computeArrays(*potential, *team, atomicNumbers, positions, offsets, cells, charges, spins, forces,
-                             virial);
+        const auto evaluate = [&](const System &system, const Results &results) {
+            potential->compute(system, results, *team);
+        };
+        return computeArrays(evaluate, atomicNumbers, positions, offsets, cells, charges, spins, forces, virial);
     }
     std::string implementation() const { return potential->implementation(); }
     std::shared_ptr<emulation::EmulatedDevice> emulatedDevice() const { return device; }
