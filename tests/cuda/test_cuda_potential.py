@@ -1,5 +1,8 @@
 """The CUDA backend from end to end, its kernels executed on the CPU: against the original code and the CPU engine."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from cases import PARTS, load_case
@@ -250,3 +253,17 @@ def test_sanitized(sanitized):
     sanitized(
         f"{__file__}::test_odd_shape[embeddings and zbl]", f"{__file__}::test_odd_shape[ev from the neighborhood]"
     )
+
+
+def test_device_must_be_one(so3lr):
+    with pytest.raises(ValueError, match="device must be 'cpu', 'cuda'"):
+        Potential(so3lr, device="gpu")
+
+
+def test_without_a_driver_the_error_says_what_to_do(so3lr, monkeypatch, tmp_path):
+    monkeypatch.setenv("SO3KRATES_LIBCUDA", str(tmp_path / "libcuda.so.1"))
+    script = f"from openmm_so3krates import Potential\nPotential({str(so3lr)!r}, device='cuda')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode
+    assert "DeviceError" in done.stderr
+    assert "driver" in done.stderr
