@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
-CXX_SOURCES := $(shell git ls-files 'kernels/*.cpp' 'kernels/*.h' 2>/dev/null)
+CXX_SOURCES := $(shell git ls-files 'kernels/*.cpp' 'kernels/*.h' 'tests/*.cpp' 'tests/*.h' 2>/dev/null)
 BUILD_INPUTS := $(shell find kernels cmake CMakeLists.txt pyproject.toml -type f 2>/dev/null)
 OUTPUT ?= md-output
 

@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 def _is_known(error: Exception) -> bool:
     """Errors whose message alone tells the user what to do; ModelError and InputError are ValueErrors."""
     known = (CommandError, ValueError, OSError, ImportError)
-    return isinstance(error, known) or type(error).__name__ == "OpenMMException"
+    return isinstance(error, known) or type(error).__name__ in ("OpenMMException", "DeviceError")
 
 
 def _one_line(error: Exception) -> str:

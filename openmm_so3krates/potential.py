@@ -54,19 +54,21 @@ class Potential:
 
     Args:
         model: name of an installed model ("so3lr"), path of a model file, or a `Model`.
-        device: "cpu".
+        device: "cpu", "cuda" or "cuda:1" and so on: a GPU by its number; "cuda" alone is the one in use (by torch,
+            CuPy, ...) or the first. Its kernels are compiled for the model when it is first used, and kept on disk.
         precision: "single" (float32 arithmetic, energies summed in float64) or "double".
         lr_cutoff: Å, cutoff of electrostatics and dispersion; None for none, which periodic systems do not allow.
             With a cutoff energies contain a constant that depends on it.
         dispersion_switch_width: Å below `lr_cutoff` over which dispersion is switched off; None: the model's.
         threads: number of threads, up to 4096; None: one per processor this process may use. Results do not depend on
-            it.
+            it; a GPU uses none.
         radial_table: in single precision, replace the radial networks by splines (error below 1e-4 of the rms, checked
             when the model is loaded); False: always the networks, several times slower.
         allow_untrained_elements: compute elements the model has numbers for but was not trained on, at your own risk.
 
     Raises:
         ModelError: the model cannot be found or used.
+        DeviceError: there is no usable GPU, driver or run-time compiler; the message says what to do.
         ValueError: a setting is out of range.
     """
 
@@ -81,13 +83,12 @@ class Potential:
         allow_untrained_elements: bool = False,
         radial_table: bool = True,
     ) -> None:
-        if device != "cpu":
-            raise ValueError(f"device must be 'cpu', not {device!r}: this build has no other")
         self.model = model if isinstance(model, Model) else Model.load(os.fspath(model))
         if not isinstance(precision, str) or precision not in PRECISIONS:
             raise ValueError(f"precision must be 'single' or 'double', not {precision!r}")
         self._engine = _engine.Potential(
             model=self.model,
+            device=str(device),
             precision=precision,
             lr_cutoff=None if lr_cutoff is None else _number(lr_cutoff, "lr_cutoff"),
             dispersion_switch_width=(

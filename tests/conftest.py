@@ -16,6 +16,15 @@ HOW_TO_PROVIDE = (
 )
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--neighbor-cases",
+        type=int,
+        default=5000,
+        help="how many random systems the CUDA neighbor lists are compared with brute force on",
+    )
+
+
 @pytest.fixture(scope="session")
 def so3lr() -> Path:
     """The model file of SO3LR, installed as a user does it, into the cache folder that survives between runs."""

@@ -23,13 +23,13 @@ struct LaunchSize {
 class Device {
 public:
     virtual ~Device() = default;
-    virtual void* allocate(size_t bytes) = 0; // throws DeviceError if memory is short; contents undefined
-    virtual void release(void* pointer) noexcept = 0;
-    virtual void upload(void* device, const void* host, size_t bytes) = 0;
-    virtual void download(void* host, const void* device, size_t bytes) = 0; // waits until the host has it
-    virtual void clear(void* device, size_t bytes) = 0;                      // zero bytes
+    virtual void *allocate(size_t bytes) = 0; // throws DeviceError if memory is short; contents undefined
+    virtual void release(void *pointer) noexcept = 0;
+    virtual void upload(void *device, const void *host, size_t bytes) = 0;
+    virtual void download(void *host, const void *device, size_t bytes) = 0; // waits until the host has it
+    virtual void clear(void *device, size_t bytes) = 0;                      // zero bytes
     // Every kernel takes one struct by value (device/arguments.h). Empty launches (0 blocks) do nothing.
-    virtual void launch(const char* kernel, const LaunchSize& size, const void* arguments, size_t bytes) = 0;
+    virtual void launch(const char *kernel, const LaunchSize &size, const void *arguments, size_t bytes) = 0;
     virtual void synchronize() = 0;
     virtual std::string name() const = 0; // "NVIDIA H200, sm_90" or "emulated"
 };

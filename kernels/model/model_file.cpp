@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <pwd.h>
 #include <tuple>
-#include <unistd.h>
 
+#include "model/cache_folder.h"
 #include "model/json.h"
 #include "model/sha256.h"
 
@@ -212,22 +210,6 @@ bool isPath(const std::string &name) {
     const std::string ending = ".safetensors";
     return name.find('/') != std::string::npos ||
            (name.size() >= ending.size() && name.compare(name.size() - ending.size(), ending.size(), ending) == 0);
-}
-
-std::string cacheFolder() {
-    auto variable = [](const char *name) {
-        const char *value = std::getenv(name);
-        return std::string(value == nullptr ? "" : value);
-    };
-    if (std::string folder = variable("SO3KRATES_HOME"); !folder.empty())
-        return folder;
-    if (std::string folder = variable("XDG_CACHE_HOME"); !folder.empty())
-        return folder + "/openmm-so3krates";
-    std::string home = variable("HOME");
-    if (home.empty())
-        if (const passwd *user = getpwuid(getuid()); user != nullptr)
-            home = user->pw_dir;
-    return home + "/.cache/openmm-so3krates";
 }
 
 std::string readFile(const std::string &path) {

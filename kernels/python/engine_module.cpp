@@ -12,23 +12,25 @@
 #include <optional>
 #include <tuple>
 
+#include "cuda/cuda_potential.h"
+#include "cuda_bindings.h"
+#include "input_checks.h"
 #include "neighbors/neighbor_list.h"
 #include "potential.h"
+#include "python/potential_arrays.h"
 
 namespace py = pybind11;
 using namespace so3krates;
 
 namespace {
 
-using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
-using Ints = py::array_t<int, py::array::c_style | py::array::forcecast>;
-
 // A potential with threads of its own.
 class PythonPotential {
 public:
-    PythonPotential(std::shared_ptr<const Model> model, const std::string &precision, std::optional<double> lrCutoff,
-                    std::optional<double> dispersionSwitchWidth, int threads, bool allowUntrainedElements,
-                    bool radialTable) {
+    // device: "cpu", "cuda" or "cuda:INDEX".
+    PythonPotential(std::shared_ptr<const Model> model, const std::string &device, const std::string &precision,
+                    std::optional<double> lrCutoff, std::optional<double> dispersionSwitchWidth, int threads,
+                    bool allowUntrainedElements, bool radialTable) {
         Options options;
         if (precision == "double")
             options.precision = Precision::Double;
@@ -41,9 +43,16 @@ public:
             options.dispersionSwitchWidth = *dispersionSwitchWidth;
         options.allowUntrainedElements = allowUntrainedElements;
         options.radialTable = radialTable;
-        potential = Potential::create(std::move(model), options);
-        wantedThreads = threads;
-        team = makeThreadTeam(threads);
+        onGpu = device != "cpu";
+        if (onGpu) {
+            const Options complete = completeOptions(*model, options);
+            potential =
+                cuda::makeCudaPotential(model, complete, openCudaDevice(*model, complete.precision, gpu(device)));
+        } else {
+            potential = Potential::create(std::move(model), options);
+        }
+        wantedThreads = onGpu ? 1 : threads;
+        team = makeThreadTeam(wantedThreads);
     }
 
     ~PythonPotential() {
@@ -51,69 +60,46 @@ public:
             (void)team.release();
     }
 
-    // Arrays as in struct System; returns a dictionary of arrays.
-    py::dict compute(Ints atomicNumbers, Doubles positions, Ints offsets, Doubles cells, Doubles charges, Doubles spins,
-                     bool forces, bool virial) {
-        const py::ssize_t n = atomicNumbers.size(), molecules = offsets.size() - 1;
-        System system;
-        system.numAtoms = int(n);
-        system.atomicNumbers = atomicNumbers.data();
-        system.positions = positions.data();
-        system.numMolecules = int(molecules);
-        system.offsets = offsets.data();
-        system.charges = charges.data();
-        system.spins = spins.data();
-        system.cells = cells.size() ? cells.data() : nullptr;
-        std::vector<Energies> energies(molecules);
-        auto newArray = [](std::vector<py::ssize_t> shape) { return py::array_t<double>(shape); };
-        py::array_t<double> charge = newArray({n}), ratio = newArray({n}), dipole = newArray({molecules, 3});
-        py::array_t<double> force = newArray({forces ? n : 0, 3}), stress = newArray({virial ? molecules : 0, 3, 3});
-        Results results;
-        results.energies = energies.data();
-        results.partialCharges = charge.mutable_data();
-        results.hirshfeldRatios = ratio.mutable_data();
-        results.dipoles = dipole.mutable_data();
-        results.forces = forces ? force.mutable_data() : nullptr;
-        results.virials = virial ? stress.mutable_data() : nullptr;
-        {
-            py::gil_scoped_release release;
+    // As computeArrays().
+    py::dict compute(const Ints &atomicNumbers, const Doubles &positions, const Ints &offsets, const Doubles &cells,
+                     const Doubles &charges, const Doubles &spins, bool forces, bool virial) {
+        const auto evaluate = [&](const System &system, const Results &results) {
             std::lock_guard<std::mutex> lock(mutex); // one work space: calls take turns
             if (forked()) {
+                if (onGpu)
+                    throw InputError(
+                        "a potential on a GPU does not survive fork(): make a new one in the child process, "
+                        "or start processes with the method 'spawn'");
                 (void)team.release();
                 team = makeThreadTeam(wantedThreads);
                 process = getpid();
             }
             potential->compute(system, results, *team);
-        }
-        py::array_t<double> parts = newArray({molecules, 5});
-        for (py::ssize_t m = 0; m < molecules; m++) {
-            const Energies &sum = energies[m];
-            const double row[5] = {sum.total, sum.network, sum.zbl, sum.electrostatics, sum.dispersion};
-            for (int k = 0; k < 5; k++)
-                parts.mutable_at(m, k) = row[k];
-        }
-        py::dict out;
-        out["energies"] = parts;
-        out["partial_charges"] = charge;
-        out["hirshfeld_ratios"] = ratio;
-        out["dipoles"] = dipole;
-        if (forces)
-            out["forces"] = force;
-        if (virial)
-            out["virials"] = stress;
-        return out;
+        };
+        return computeArrays(evaluate, atomicNumbers, positions, offsets, cells, charges, spins, forces, virial);
     }
 
     int threads() const { return team->size(); }
     std::string implementation() const { return potential->implementation(); }
 
 private:
+    static std::optional<int> gpu(const std::string &device) {
+        if (device == "cuda")
+            return std::nullopt;
+        const std::string digits = device.substr(std::min(device.size(), size_t(5)));
+        if (device.rfind("cuda:", 0) != 0 || digits.empty() || digits.size() > 4 ||
+            digits.find_first_not_of("0123456789") != std::string::npos)
+            throw InputError("device must be 'cpu', 'cuda' or 'cuda:0', 'cuda:1', ..., not '" + device + "'");
+        return std::stoi(digits);
+    }
+
     // Then the workers stayed behind in the parent, and joining them would wait for ever.
     bool forked() const { return getpid() != process; }
 
     std::unique_ptr<Potential> potential;
     std::unique_ptr<ThreadTeam> team;
     int wantedThreads = 0;
+    bool onGpu = false;
     std::mutex mutex;
     pid_t process = getpid();
 };
@@ -186,16 +172,19 @@ PYBIND11_MODULE(_engine, m) {
         .def_property_readonly("sha256", &Model::sha256)
         .def_property_readonly("metadata", &Model::metadata);
     py::class_<PythonPotential>(m, "Potential")
-        .def(py::init([](const std::shared_ptr<Model> &model, const std::string &precision,
+        .def(py::init([](const std::shared_ptr<Model> &model, const std::string &device, const std::string &precision,
                          std::optional<double> lrCutoff, std::optional<double> width, int threads, bool untrained,
                          bool table) {
-                 return std::make_unique<PythonPotential>(model, precision, lrCutoff, width, threads, untrained, table);
+                 return std::make_unique<PythonPotential>(model, device, precision, lrCutoff, width, threads, untrained,
+                                                          table);
              }),
-             py::arg("model"), py::arg("precision"), py::arg("lr_cutoff"), py::arg("dispersion_switch_width"),
-             py::arg("threads"), py::arg("allow_untrained_elements"), py::arg("radial_table"))
+             py::arg("model"), py::arg("device"), py::arg("precision"), py::arg("lr_cutoff"),
+             py::arg("dispersion_switch_width"), py::arg("threads"), py::arg("allow_untrained_elements"),
+             py::arg("radial_table"))
         .def("compute", &PythonPotential::compute)
         .def_property_readonly("threads", &PythonPotential::threads)
         .def_property_readonly("implementation", &PythonPotential::implementation);
     m.def("neighbor_list", &neighborList, py::arg("positions"), py::arg("cutoff"), py::arg("cell") = py::none(),
           "Receivers, senders and shifts (integer box vectors) of all pairs closer than the cutoff (Å).");
+    bindCuda(m);
 }

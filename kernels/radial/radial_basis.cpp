@@ -1,5 +1,6 @@
 #include "radial/radial_basis.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace so3krates {
@@ -64,6 +65,17 @@ void bernstein(const std::vector<double> &binomial, double gamma, double d, doub
 }
 
 } // namespace
+
+std::vector<double> RadialBasisFunctions::parameters() const {
+    std::vector<double> all = a;
+    all.insert(all.end(), b.begin(), b.end());
+    if (kind == RadialBasis::Bernstein)
+        std::fill(all.begin() + count, all.end(), gamma);
+    if (kind == RadialBasis::Bessel)
+        for (int k = 0; k < count; k++)
+            all[k] = M_PI * (k + firstBessel) / cutoff;
+    return all;
+}
 
 void RadialBasisFunctions::evaluate(double d, double *values, double *slopes, double *curvatures) const {
     switch (kind) {

@@ -13,6 +13,8 @@ public:
     int size() const { return count; }
     // At distance d (Å): values[count] and, unless null, first and second derivatives by d.
     void evaluate(double d, double *values, double *slopes, double *curvatures = nullptr) const;
+    // What the CUDA kernels know the functions by: a [count], then b [count] (cuda/device/radial_basis.cuh).
+    std::vector<double> parameters() const;
 
 private:
     RadialBasis kind;

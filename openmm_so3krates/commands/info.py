@@ -55,6 +55,7 @@ def _show_installation() -> None:
     _show_openmm()
     _line("engine", _loads("_engine"))
     _line("OpenMM plugin", _loads("_openmm"))
+    _show_cuda()
     _line("model folder", models.cache_folder())
     _line("installed models", ", ".join(models.installed()) or "none; try: so3krates install so3lr")
 
@@ -70,6 +71,26 @@ def _show_openmm() -> None:
     _line("OpenMM platforms", ", ".join(names))
     for failure in openmm.Platform.getPluginLoadFailures():
         _line("", f"not loaded: {failure.splitlines()[0].rsplit('/', 1)[-1]}")
+
+
+def _show_cuda() -> None:
+    try:
+        from .. import _engine
+    except ImportError:
+        return  # the line of the engine says why
+    info = _engine.cuda_info()
+    driver, nvrtc = info["driver"], info["nvrtc"]
+    _line("CUDA driver", f"for CUDA {driver['version']}" if driver["found"] else driver["problem"])
+    for index, device in enumerate(info["devices"]):
+        memory = device["memory_bytes"] / 2**30
+        _line(f"GPU {index}", f"{device['name']}, compute capability {device['compute_capability']}, {memory:.0f} GiB")
+    if nvrtc["found"]:
+        _line("NVRTC", f"{nvrtc['version']} ({nvrtc['path']})")
+    else:
+        first, *more = nvrtc["problem"].splitlines()
+        _line("NVRTC", first)
+        for line in more:
+            _line("", line.strip())
 
 
 def _loads(module: str) -> str:

@@ -1,0 +1,41 @@
+#pragma once
+// What depends on the atoms' elements, the molecules and their charges and spins, but not on positions: kept in device
+// memory for as long as these stay the same.
+
+#include <memory>
+#include <vector>
+
+#include "cpu/physics/parameters.h"
+#include "cuda/buffer.h"
+#include "model/model.h"
+#include "potential.h"
+
+namespace so3krates::cuda {
+
+template <class T> class Composition {
+public:
+    Composition(std::shared_ptr<const Model> model, const cpu::LongRangeParameters &longRange,
+                std::shared_ptr<Device> device);
+    // Takes the system's elements, molecules, charges and spins. False if nothing changed.
+    bool update(const System &system);
+
+    // On the host.
+    std::vector<int> offsets; // [molecules+1]
+    int numSpecies = 0;       // different elements
+    int numChunks = 0;        // runs of at most a thousand atoms of one molecule
+    // In device memory.
+    Buffer<int> atomicNumbers, molecule, moleculeOffsets, species; // [N], [N], [B+1], [N]
+    Buffer<int> chunkStarts, moleculeChunks; // [chunks+1] first atom; [B+1] a molecule's first chunk
+    Buffer<double> totalCharges;             // [B]
+    Buffer<T> initialFeatures;               // [N][F]
+    Buffer<T> freePolarizability, c6;        // [species], [species][species]
+
+private:
+    void updateSpecies(const System &system);
+    std::shared_ptr<const Model> model;
+    const cpu::LongRangeParameters &longRange;
+    std::vector<int> lastNumbers;
+    std::vector<double> lastCharges, lastSpins;
+};
+
+} // namespace so3krates::cuda

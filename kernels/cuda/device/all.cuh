@@ -1,0 +1,16 @@
+// All device code: the one translation unit that NVRTC and the emulation compile. One line per file with kernels.
+#pragma once
+
+#include "cuda/device/arguments.h"
+#include "cuda/device/dynamic_shared.cuh"
+
+#include "cuda/device/atom_backward.cuh"
+#include "cuda/device/attention_backward.cuh"
+#include "cuda/device/attention_forward.cuh"
+#include "cuda/device/charges.cuh"
+#include "cuda/device/energies.cuh"
+#include "cuda/device/heads.cuh"
+#include "cuda/device/initial_euclidean.cuh"
+#include "cuda/device/long_range.cuh"
+#include "cuda/device/neighbors.cuh"
+#include "cuda/device/self_test.cuh"

@@ -1,0 +1,100 @@
+// The per-atom parts of a layer after its messages: layer norms, residual MLPs, exchange block, q, k, v of the next.
+#pragma once
+
+#include "cuda/device/layer_norm.cuh"
+#include "cuda/device/project.cuh"
+
+namespace so3krates {
+namespace cuda {
+
+// x <- x + W1 act(W0 act(x)), keeping both slopes [N][F] unless null. Rows complete before and after.
+__device__ inline void residualMlp(const AtomBlock &block, const Real *const weight[2], const Real *const bias[2],
+                                   Real *slopes, Real *hiddenSlopes) {
+    for (int k = threadIdx.x; k < blockAtoms * numFeatures; k += blockDim.x) {
+        const int a = k / numFeatures, f = k - a * numFeatures;
+        Real slope;
+        block.a[a * rowWidth + f] = activate<SO3K_ACTIVATION>(block.x[a * rowWidth + f], slope);
+        if (slopes && a < block.count)
+            slopes[(long long)block.first * numFeatures + k] = slope;
+    }
+    __syncthreads();
+    dense(block.a, numFeatures, weight[0], bias[0], numFeatures, 1, [&](int a, int f, Real value) {
+        Real slope;
+        block.b[a * rowWidth + f] = activate<SO3K_ACTIVATION>(value, slope);
+        if (hiddenSlopes && a < block.count)
+            hiddenSlopes[(long long)(block.first + a) * numFeatures + f] = slope;
+    });
+    __syncthreads();
+    dense(block.b, numFeatures, weight[1], bias[1], numFeatures, 1,
+          [&](int a, int f, Real value) { block.x[a * rowWidth + f] += value; });
+    __syncthreads();
+}
+
+// C(ev)_l = sum_m ev_lm^2 times this.
+__device__ inline Real contractionNorm(int block) { return 1 / squareRoot(Real(2 * degreeOf(block) + 1)); }
+
+// x <- x + y[:F], ev <- ev + y[F + degree] ev, with y = W [x, C(ev)] + b. The last layer's ev is not wanted.
+__device__ inline void exchange(const AtomBlock &block, const AtomArguments<Real> &arguments) {
+    const LayerState<Real> &state = arguments.state;
+    for (int k = threadIdx.x; k < blockAtoms * numDegrees; k += blockDim.x) {
+        const int a = k / numDegrees, d = k - a * numDegrees;
+        Real square = 0;
+        if (a < block.count) {
+            const Real *ev = state.evAttended + (long long)(block.first + a) * numEuclidean;
+            for (int m = degreeStart(d); m < degreeStart(d + 1); m++)
+                square += ev[m] * ev[m];
+        }
+        block.x[a * rowWidth + numFeatures + d] = square * contractionNorm(d);
+    }
+    __syncthreads();
+    constexpr int width = numFeatures + numDegrees;
+    dense(block.x, width, arguments.weights.exchange, arguments.weights.exchangeBias, width, 1,
+          [&](int a, int o, Real value) {
+              block.a[a * rowWidth + o] = value;
+              if (o >= numFeatures && a < block.count)
+                  state.exchange[(long long)(block.first + a) * numDegrees + o - numFeatures] = value;
+          });
+    __syncthreads();
+    for (int k = threadIdx.x; k < blockAtoms * numFeatures; k += blockDim.x) {
+        const int a = k / numFeatures, place = a * rowWidth + k - a * numFeatures;
+        block.x[place] += block.a[place];
+    }
+    if (!arguments.last)
+        for (int k = threadIdx.x; k < block.count * numEuclidean; k += blockDim.x) {
+            const int a = k / numEuclidean, m = k - a * numEuclidean;
+            const long long place = (long long)block.first * numEuclidean + k;
+            const Real ev = state.evAttended[place];
+            arguments.next.evIn[place] = ev + block.a[a * rowWidth + numFeatures + degreeIndex(m)] * ev;
+        }
+    __syncthreads();
+}
+
+// Features [N][F] with the layer's messages, evAttended [N][M] -> the layer's output, the next layer's evIn and q, k,
+// v. One block of atomThreads threads per blockAtoms atoms; per atom about 2 F + 2 M numbers read and 6 F + M written,
+// 6 F more for the way back; per block all per-atom weights of the layer (2 or 4 F^2 + (F+D)^2 + projections).
+extern "C" __global__ void so3kAtomForward(AtomArguments<Real> a) {
+    SO3K_DYNAMIC_SHARED(Real, shared);
+    const AtomBlock block = atomBlock(shared, a.numAtoms);
+    const LayerWeights<Real> &w = a.weights;
+    loadRows(block, a.features, numFeatures, block.x);
+    __syncthreads();
+    if (w.norm1Weight) {
+        layerNorm(block, block.x, w.norm1Weight, w.norm1Bias, a.state.norm1, a.state.norm1InverseStd);
+        __syncthreads();
+    }
+    if (w.mlp1[0])
+        residualMlp(block, w.mlp1, w.mlp1Bias, a.state.mlp1Slope, a.state.mlp1HiddenSlope);
+    exchange(block, a);
+    if (w.mlp2[0])
+        residualMlp(block, w.mlp2, w.mlp2Bias, a.state.mlp2Slope, a.state.mlp2HiddenSlope);
+    if (w.norm2Weight) {
+        layerNorm(block, block.x, w.norm2Weight, w.norm2Bias, a.state.norm2, a.state.norm2InverseStd);
+        __syncthreads();
+    }
+    storeRows(block, block.x, numFeatures, a.features);
+    if (!a.last)
+        project(block, a.nextWeights, a.next);
+}
+
+} // namespace cuda
+} // namespace so3krates

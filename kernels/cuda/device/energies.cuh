@@ -1,0 +1,34 @@
+// Sums over the atoms of each molecule, in one fixed order.
+#pragma once
+
+#include "cuda/device/atom_arguments.h"
+
+namespace so3krates {
+namespace cuda {
+
+// sums[r][c] = sum of column c over the rows of run r. A block of sumThreads threads per run: each thread adds up every
+// sumThreads-th row, then the threads' sums are added pairwise. Called twice for molecules: first over chunks of at
+// most a thousand atoms, then over each molecule's chunks, so that one molecule of a million atoms keeps the GPU busy.
+extern "C" __global__ void so3kSums(SumArguments a) {
+    __shared__ double part[sumThreads];
+    const int run = blockIdx.x, begin = a.starts[run], end = a.starts[run + 1];
+    for (int column = 0; column < a.numColumns; column++) {
+        double sum = 0;
+        if (a.values[column])
+            for (int row = begin + threadIdx.x; row < end; row += blockDim.x)
+                sum += a.values[column][(long long)row * a.stride[column]];
+        part[threadIdx.x] = sum;
+        __syncthreads();
+        for (int half = sumThreads / 2; half > 0; half /= 2) {
+            if ((int)threadIdx.x < half)
+                part[threadIdx.x] += part[threadIdx.x + half];
+            __syncthreads();
+        }
+        if (threadIdx.x == 0)
+            a.sums[(long long)run * a.numColumns + column] = part[0];
+        __syncthreads();
+    }
+}
+
+} // namespace cuda
+} // namespace so3krates

@@ -1,0 +1,39 @@
+// Elementary functions by one name for float and double. The host's compiler knows the same functions, so that the
+// emulation computes what a GPU does, up to the last bits of the library.
+#pragma once
+
+namespace so3krates {
+namespace cuda {
+
+constexpr double pi = 3.141592653589793;
+
+__device__ inline float exponential(float x) { return expf(x); }
+__device__ inline double exponential(double x) { return exp(x); }
+__device__ inline float squareRoot(float x) { return sqrtf(x); }
+__device__ inline double squareRoot(double x) { return sqrt(x); }
+__device__ inline float absolute(float x) { return fabsf(x); }
+__device__ inline double absolute(double x) { return fabs(x); }
+__device__ inline float largerOf(float x, float y) { return x > y ? x : y; }
+__device__ inline double largerOf(double x, double y) { return x > y ? x : y; }
+// log(1 + x), exact for small x
+__device__ inline float logOnePlus(float x) { return log1pf(x); }
+__device__ inline double logOnePlus(double x) { return log1p(x); }
+__device__ inline float hyperbolicTangent(float x) { return tanhf(x); }
+__device__ inline double hyperbolicTangent(double x) { return tanh(x); }
+__device__ inline float errorFunction(float x) { return erff(x); }
+__device__ inline double errorFunction(double x) { return erf(x); }
+// x^y for x > 0
+__device__ inline float power(float x, float y) { return powf(x, y); }
+__device__ inline double power(double x, double y) { return pow(x, y); }
+
+// x^n for n >= 0, exact for n = 0 and 1.
+__device__ inline double integerPower(double x, int n) {
+    double y = 1;
+    for (; n > 0; n /= 2, x *= x)
+        if (n & 1)
+            y *= x;
+    return y;
+}
+
+} // namespace cuda
+} // namespace so3krates

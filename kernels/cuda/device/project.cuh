@@ -1,0 +1,87 @@
+// q, k, v from the features and back. One block of atomThreads threads per blockAtoms atoms.
+#pragma once
+
+#include "cuda/device/dense.cuh"
+
+namespace so3krates {
+namespace cuda {
+
+// Writes q, k, v of `state` from the rows block.x (complete), with the slopes of the activation of q and k where the
+// state wants them. Order of the matrices as in LayerWeights::project.
+__device__ inline void project(const AtomBlock &block, const LayerWeights<Real> &weights,
+                               const LayerState<Real> &state) {
+    Real *const values[5] = {state.queryX, state.keyX, state.queryEv, state.keyEv, state.valueX};
+    Real *const slopes[5] = {state.queryXSlope, state.keyXSlope, state.queryEvSlope, state.keyEvSlope, nullptr};
+#pragma unroll
+    for (int p = 0; p < 5; p++) {
+        const int blocks = p == 2 || p == 3 ? numDegrees : numHeads, width = numFeatures / blocks;
+        dense(block.x, width, weights.project[p], nullptr, width, blocks, [&](int a, int f, Real value) {
+            if (a >= block.count)
+                return;
+            const long long k = (long long)(block.first + a) * numFeatures + f;
+            Real slope = 1;
+            if (p != 4)
+                value = activate<SO3K_QK_ACTIVATION>(value, slope);
+            values[p][k] = value;
+            if (slopes[p])
+                slopes[p][k] = slope;
+        });
+    }
+}
+
+// features, evIn [N][F], [N][M]: x0 and zeros. Threads stride over numbers; any launch size will do.
+extern "C" __global__ void so3kStart(StartArguments<Real> a) {
+    const long long threads = (long long)gridDim.x * blockDim.x, first = (long long)blockIdx.x * blockDim.x;
+    for (long long k = first + threadIdx.x; k < (long long)a.numAtoms * numFeatures; k += threads)
+        a.features[k] = a.initialFeatures[k];
+    for (long long k = first + threadIdx.x; k < (long long)a.numAtoms * numEuclidean; k += threads)
+        a.evIn[k] = 0;
+}
+
+// q, k, v [N][F] of a layer from its input features. Reads F and writes 5 F (9 F with slopes) numbers per atom, and
+// reads 3 F^2/H + 2 F^2/D weights per block.
+extern "C" __global__ void so3kProject(ProjectArguments<Real> a) {
+    SO3K_DYNAMIC_SHARED(Real, shared);
+    const AtomBlock block = atomBlock(shared, a.numAtoms);
+    loadRows(block, a.features, numFeatures, block.x);
+    __syncthreads();
+    project(block, a.weights, a.state);
+}
+
+// The transpose: featureGradient += W^T (gradient times slope) for q_x, k_x, q_ev, k_ev, v_x; evGradient +=
+// evInGradient. Reads 6 F (10 F with slopes) and writes F numbers per atom.
+extern "C" __global__ void so3kProjectBackward(ProjectArguments<Real> a) {
+    SO3K_DYNAMIC_SHARED(Real, shared);
+    const AtomBlock block = atomBlock(shared, a.numAtoms);
+    for (int k = threadIdx.x; k < block.count * numEuclidean; k += blockDim.x) {
+        const long long m = (long long)block.first * numEuclidean + k;
+        a.evGradient[m] += a.evInGradient[m];
+    }
+    if (!a.featuresMatter)
+        return;
+    const Real *const gradients[5] = {a.queryXGradient, a.keyXGradient, a.queryEvGradient, a.keyEvGradient,
+                                      a.valueXGradient};
+    const Real *const slopes[5] = {a.state.queryXSlope, a.state.keyXSlope, a.state.queryEvSlope, a.state.keyEvSlope,
+                                   nullptr};
+    loadRows(block, a.featureGradient, numFeatures, block.x);
+#pragma unroll
+    for (int p = 0; p < 5; p++) {
+        const int blocks = p == 2 || p == 3 ? numDegrees : numHeads, width = numFeatures / blocks;
+        for (int k = threadIdx.x; k < blockAtoms * numFeatures; k += blockDim.x) {
+            const int atom = k / numFeatures, f = k - atom * numFeatures;
+            const long long place = (long long)block.first * numFeatures + k;
+            Real g = 0;
+            if (atom < block.count)
+                g = slopes[p] ? gradients[p][place] * slopes[p][place] : gradients[p][place];
+            block.a[atom * rowWidth + f] = g;
+        }
+        __syncthreads();
+        dense(block.a, width, a.weights.projectBack[p], nullptr, width, blocks,
+              [&](int atom, int f, Real value) { block.x[atom * rowWidth + f] += value; });
+        __syncthreads();
+    }
+    storeRows(block, block.x, numFeatures, a.featureGradient);
+}
+
+} // namespace cuda
+} // namespace so3krates

@@ -1,0 +1,42 @@
+// The model's shape as compile-time constants, from the macros that the host gives.
+#pragma once
+
+namespace so3krates {
+namespace cuda {
+
+using Real = SO3K_REAL; // float or double
+
+constexpr int numFeatures = SO3K_F;
+constexpr int numHeads = SO3K_HEADS;
+constexpr int numDegrees = SO3K_DEGREES;
+constexpr int numEuclidean = SO3K_M; // sum of 2l+1
+constexpr int numRadial = SO3K_K;
+constexpr int numSphericalHidden = SO3K_S;
+
+// Degree l of a block of Euclidean variables. With a constant argument (an unrolled loop) this is a constant.
+__device__ constexpr int degreeOf(int block) {
+    const int degrees[numDegrees] = {SO3K_DEGREE_LIST};
+    return degrees[block];
+}
+
+// Where the block begins among the numEuclidean variables.
+__device__ constexpr int degreeStart(int block) {
+    int start = 0;
+    for (int d = 0; d < block; d++)
+        start += 2 * degreeOf(d) + 1;
+    return start;
+}
+
+// The block that variable m belongs to.
+__device__ constexpr int degreeIndex(int m) {
+    int index = 0;
+    for (int d = 1; d < numDegrees; d++)
+        index += m >= degreeStart(d);
+    return index;
+}
+
+// Y_l(-u) = parity Y_l(u)
+__device__ constexpr int parityOf(int block) { return degreeOf(block) % 2 ? -1 : 1; }
+
+} // namespace cuda
+} // namespace so3krates

@@ -1,0 +1,67 @@
+// Ziegler-Biersack-Littmark repulsion of atoms closer than 1.5 Å (docs/theory.md, "Physical terms"): few pairs, so in
+// double throughout.
+#pragma once
+
+#include "cuda/device/atom_arguments.h"
+#include "cuda/device/cutoff.cuh"
+#include "cuda/device/switching.cuh"
+#include "cuda/device/warp.cuh"
+
+namespace so3krates {
+namespace cuda {
+
+constexpr double coulombConstant = 14.399645351950548; // eV Å / e^2
+constexpr double zblSwitchEnd = 1.5;                   // Å
+
+// Energy of the pair (both directions) at distance d, and dE/dd.
+__device__ inline double zblPair(const ZblArguments &a, int zi, int zj, double d, double &slope) {
+    double switchSlope, cutoffSlope;
+    const double s = switchFunction(d, 0.0, zblSwitchEnd, switchSlope), f = cutoffValue(d, a.cutoff, cutoffSlope);
+    const double charge = a.charge[zi] + a.charge[zj];
+    double screening = 0, screeningSlope = 0;
+    for (int k = 0; k < 4; k++) {
+        const double decay = a.decay[k] * charge, term = a.amplitude[k] * exponential(-decay * d);
+        screening += term;
+        screeningSlope -= decay * term;
+    }
+    const double coulomb = coulombConstant * zi * zj / d;
+    slope = coulomb * (switchSlope * f * screening + s * cutoffSlope * screening + s * f * screeningSlope -
+                       s * f * screening / d);
+    return coulomb * s * f * screening;
+}
+
+// energy [N]: half of each pair of the receiver; its whole force, half of the strain. A warp per receiver, lanes over
+// its neighbors; reads the list once, 3 doubles per neighbor.
+extern "C" __global__ void so3kZbl(ZblArguments a) {
+    const int lane = threadIdx.x % 32, i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
+    if (i >= a.atoms.numAtoms)
+        return;
+    const double *xi = a.atoms.wrapped + 3LL * i;
+    const double *shifts = a.atoms.shifts + 3LL * a.atoms.firstImage[a.atoms.molecule[i]];
+    double energy = 0, gradient[3] = {0, 0, 0}, strain[6] = {0, 0, 0, 0, 0, 0};
+    for (int k = lane; k < a.edges.count[i]; k += 32) {
+        const long long edge = (long long)i * a.edges.capacity + k;
+        const int j = a.edges.senders[edge];
+        const double *xj = a.atoms.wrapped + 3LL * j, *shift = shifts + 3LL * a.edges.images[edge];
+        const double r[3] = {xj[0] - xi[0] + shift[0], xj[1] - xi[1] + shift[1], xj[2] - xi[2] + shift[2]};
+        const double d = squareRoot(r[0] * r[0] + r[1] * r[1] + r[2] * r[2]);
+        if (d >= zblSwitchEnd)
+            continue;
+        double slope;
+        energy += 0.5 * zblPair(a, a.atoms.atomicNumbers[i], a.atoms.atomicNumbers[j], d, slope);
+        const double g = slope / d;
+        for (int x = 0; x < 3; x++)
+            gradient[x] += g * r[x];
+        addStrain(strain, 0.5 * g, r);
+    }
+    energy = warpSum(energy);
+    if (lane == 0)
+        a.energy[i] = energy;
+    if (a.forces)
+        addForce(lane, gradient, a.forces + 3LL * i);
+    if (a.strain)
+        addStrainTotal(lane, strain, a.strain + 6LL * i);
+}
+
+} // namespace cuda
+} // namespace so3krates

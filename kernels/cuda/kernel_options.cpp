@@ -1,0 +1,32 @@
+#include "cuda/kernel_options.h"
+
+namespace so3krates::cuda {
+
+Macros kernelMacros(const Hyperparameters &hyper, Precision precision) {
+    Macros macros{{"SO3K_REAL", precision == Precision::Double ? "double" : "float"}};
+    auto number = [&](const char *name, int value) { macros.emplace_back(name, std::to_string(value)); };
+    number("SO3K_F", hyper.numFeatures);
+    number("SO3K_HEADS", hyper.numHeads);
+    number("SO3K_DEGREES", hyper.numDegrees());
+    std::string degrees;
+    for (int degree : hyper.degrees)
+        degrees += (degrees.empty() ? "" : ",") + std::to_string(degree);
+    macros.emplace_back("SO3K_DEGREE_LIST", degrees);
+    number("SO3K_M", hyper.numEuclidean());
+    number("SO3K_K", hyper.numRadialBasis);
+    number("SO3K_S", hyper.numSphericalHidden());
+    number("SO3K_LAYERS", hyper.numLayers);
+    number("SO3K_ACTIVATION", int(hyper.activation));
+    number("SO3K_QK_ACTIVATION", int(hyper.qkActivation));
+    number("SO3K_ENERGY_ACTIVATION", int(hyper.energyActivation));
+    number("SO3K_RADIAL_BASIS", int(hyper.radialBasis));
+    number("SO3K_CUTOFF_FUNCTION", int(hyper.cutoffFunction));
+    number("SO3K_CUTOFF_EXPONENT", hyper.cutoffExponent);
+    number("SO3K_BESSEL_FIRST", hyper.besselFirst);
+    number("SO3K_ENERGY_HIDDEN", hyper.energyHidden);
+    number("SO3K_HIRSHFELD_HIDDEN", hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0);
+    number("SO3K_CHARGES", hyper.partialCharges ? 1 : 0);
+    return macros;
+}
+
+} // namespace so3krates::cuda

@@ -1,0 +1,41 @@
+#pragma once
+// A model's weights in device memory, in the layouts of device/arguments.h and device/atom_arguments.h.
+
+#include <memory>
+#include <vector>
+
+#include "cuda/buffer.h"
+#include "cuda/device/atom_arguments.h"
+#include "model/model.h"
+#include "radial/radial_table.h"
+
+namespace so3krates::cuda {
+
+template <class T> class ModelArrays {
+public:
+    // table: null, or the splines to use in place of the radial networks (single precision).
+    ModelArrays(const Model &model, const RadialTable *table, std::shared_ptr<Device> device);
+
+    std::vector<LayerWeights<T>> layers;
+    HeadWeights<T> heads;
+    const double *basisParameters = nullptr; // as in device/radial_basis.cuh
+    int tableIntervals = 0;                  // 0: no table
+    double tableInverseStep = 0;             // 1/Å
+    int elementRows = 0;                     // rows of the shortest element table
+
+private:
+    const T *put(const std::vector<double> &values);
+    const double *putDoubles(const std::vector<double> &values);
+    const T *tensor(const Model &model, const std::string &name);
+    const T *transposed(const Tensor &tensor);
+    const T *perElement(const Model &model, const std::string &name);
+    void addLayer(const Model &model, const RadialTable *table, int layer);
+    void addFilter(const Model &model, const RadialTable *table, int layer, int filter, LayerWeights<T> &weights);
+    void addHeads(const Model &model);
+
+    std::shared_ptr<Device> device;
+    std::vector<Buffer<T>> buffers;
+    std::vector<Buffer<double>> doubleBuffers;
+};
+
+} // namespace so3krates::cuda

@@ -1,0 +1,56 @@
+#include "python/potential_arrays.h"
+
+#include <vector>
+
+namespace py = pybind11;
+
+namespace so3krates {
+
+py::dict computeArrays(const std::function<void(const System &, const Results &)> &compute, const Ints &atomicNumbers,
+                       const Doubles &positions, const Ints &offsets, const Doubles &cells, const Doubles &charges,
+                       const Doubles &spins, bool forces, bool virial) {
+    const py::ssize_t n = atomicNumbers.size(), molecules = offsets.size() - 1;
+    System system;
+    system.numAtoms = int(n);
+    system.atomicNumbers = atomicNumbers.data();
+    system.positions = positions.data();
+    system.numMolecules = int(molecules);
+    system.offsets = offsets.data();
+    system.charges = charges.data();
+    system.spins = spins.data();
+    system.cells = cells.size() ? cells.data() : nullptr;
+    std::vector<Energies> energies(molecules);
+    auto newArray = [](std::vector<py::ssize_t> shape) { return py::array_t<double>(shape); };
+    py::array_t<double> charge = newArray({n}), ratio = newArray({n}), dipole = newArray({molecules, 3});
+    py::array_t<double> force = newArray({forces ? n : 0, 3}), stress = newArray({virial ? molecules : 0, 3, 3});
+    Results results;
+    results.energies = energies.data();
+    results.partialCharges = charge.mutable_data();
+    results.hirshfeldRatios = ratio.mutable_data();
+    results.dipoles = dipole.mutable_data();
+    results.forces = forces ? force.mutable_data() : nullptr;
+    results.virials = virial ? stress.mutable_data() : nullptr;
+    {
+        py::gil_scoped_release release;
+        compute(system, results);
+    }
+    py::array_t<double> parts = newArray({molecules, 5});
+    for (py::ssize_t m = 0; m < molecules; m++) {
+        const Energies &sum = energies[m];
+        const double row[5] = {sum.total, sum.network, sum.zbl, sum.electrostatics, sum.dispersion};
+        for (int k = 0; k < 5; k++)
+            parts.mutable_at(m, k) = row[k];
+    }
+    py::dict out;
+    out["energies"] = parts;
+    out["partial_charges"] = charge;
+    out["hirshfeld_ratios"] = ratio;
+    out["dipoles"] = dipole;
+    if (forces)
+        out["forces"] = force;
+    if (virial)
+        out["virials"] = stress;
+    return out;
+}
+
+} // namespace so3krates

@@ -1,0 +1,252 @@
+"""The CUDA backend from end to end, its kernels executed on the CPU: against the original code and the CPU engine."""
+
+import numpy as np
+import pytest
+from cases import PARTS, load_case
+from emulated_potential import EmulatedPotential
+from random_models import hyperparameters, random_box, random_model, random_molecule
+
+from openmm_so3krates import Potential
+
+NAMES = ["water", "ethanol", "methyl_radical", "acetate", "pair_0p3A_CH", "single_atom", "water_8_smallcell"]
+NO_CUTOFF_NAMES = ["water", "acetate", "pair_far_20A"]
+
+# What tests/cuda_emulation/CMakeLists.txt compiles as the odd shape.
+ODD = {
+    "num_features": 24,
+    "num_layers": 2,
+    "num_heads": 3,
+    "degrees": (0, 1, 3),
+    "num_radial_basis": 6,
+    "activation": "softplus",
+    "qk_activation": "tanh",
+    "radial_basis": "gaussian",
+    "cutoff_function": "cosine",
+    "cutoff_exponent": 5,
+    "bessel_first": 0,
+    "energy_hidden": None,
+}
+WIDE = {
+    "num_features": 132,
+    "num_layers": 2,
+    "num_heads": 6,
+    "degrees": (2, 4),
+    "num_radial_basis": 9,
+    "activation": "tanh",
+    "qk_activation": "silu",
+    "energy_activation": "identity",
+    "radial_basis": "bessel",
+    "bessel_first": 0,
+    "cutoff_function": "polynomial",
+    "cutoff_exponent": 5,
+    "energy_hidden": 600,
+    "partial_charges": True,
+    "electrostatics": True,
+}
+ODD_VARIATIONS = {
+    "plain": {},
+    "both residual perceptrons": {"residual_mlp_2": True},
+    "no residual perceptron, no layer norms": {
+        "residual_mlp_1": False,
+        "layer_norm_1": False,
+        "layer_norm_2": False,
+    },
+    "no spherical filter": {"use_spherical_filter": False},
+    "embeddings and zbl": {"use_charge_embedding": True, "use_spin_embedding": True, "zbl": True},
+    "ev from the neighborhood": {"euclidean_init": "neighborhood"},
+    "sqrt_num_features": {"message_normalization": "sqrt_num_features"},
+}
+
+
+def error(values, expected):
+    return np.abs(np.asarray(values) - np.asarray(expected)).max()
+
+
+def of_case(emulated, so3lr, case, shape, lr_cutoff):
+    return EmulatedPotential(
+        emulated(shape),
+        so3lr,
+        lr_cutoff,
+        dispersion_switch_width=case.dispersion_switch_width,
+        allow_untrained_elements=True,
+    )
+
+
+def assert_double(result, case, expected):
+    for part in PARTS:
+        assert error(result.energy_parts[part], expected.energy_parts[part]) < 1e-8 * case.num_atoms, part
+    assert error(result.energy, expected.energy) < 1e-8 * case.num_atoms
+    assert error(result.forces, expected.forces) < 1e-8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_double(emulated, so3lr, name):
+    case = load_case(name)
+    potential = of_case(emulated, so3lr, case, "so3lr_double", case.lr_cutoff)
+    result = potential.compute(case.atomic_numbers, case.positions, **case.system)
+    assert_double(result, case, case.double)
+    assert error(result.partial_charges, case.double.partial_charges) < 1e-9
+    assert error(result.hirshfeld_ratios, case.double.hirshfeld_ratios) < 1e-9
+    assert error(result.dipole, case.double.dipole) < 1e-9 * case.num_atoms
+
+
+@pytest.mark.parametrize("name", NO_CUTOFF_NAMES)
+def test_double_without_long_range_cutoff(emulated, so3lr, name):
+    case = load_case(name)
+    potential = of_case(emulated, so3lr, case, "so3lr_double", None)
+    assert_double(potential.compute(case.atomic_numbers, case.positions, **case.system), case, case.no_cutoff)
+
+
+@pytest.mark.parametrize("radial_table", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_single(emulated, so3lr, name, radial_table):
+    """At most twice the error of the original code in float32, and a little where that one is exact by chance."""
+    case = load_case(name)
+    potential = EmulatedPotential(
+        emulated("so3lr_float"),
+        so3lr,
+        case.lr_cutoff,
+        dispersion_switch_width=case.dispersion_switch_width,
+        radial_table=radial_table,
+    )
+    assert ("radial table" in potential.implementation) == radial_table
+    result = potential.compute(case.atomic_numbers, case.positions, **case.system)
+    exact, single = case.double, case.single
+    assert error(result.forces, exact.forces) <= 2 * error(single.forces, exact.forces) + 2e-5
+    assert error(result.energy, exact.energy) <= 2 * error(single.energy, exact.energy) + 1e-6 * case.num_atoms
+    for key in ("partial_charges", "hirshfeld_ratios"):
+        exact_values = getattr(exact, key)
+        assert error(getattr(result, key), exact_values) <= 2 * error(getattr(single, key), exact_values) + 1e-5
+
+
+def assert_same_as_cpu(result, expected, tolerance=1e-9):
+    for key in ("energies", "forces", "partial_charges", "hirshfeld_ratios", "dipoles", "virials"):
+        assert error(getattr(result, key), getattr(expected, key)) < tolerance, key
+    for part in PARTS:
+        assert error(result.energy_parts[part], expected.energy_parts[part]) < tolerance, part
+
+
+def batch():
+    """Molecules with and without box, charge and spin."""
+    cases = [load_case(name) for name in ("water", "water_8_smallcell", "acetate", "methyl_radical")]
+    return {
+        "atomic_numbers": np.concatenate([case.atomic_numbers for case in cases]),
+        "positions": np.concatenate([case.positions for case in cases]),
+        "offsets": np.cumsum([0] + [case.num_atoms for case in cases]),
+        "cells": [np.zeros((3, 3)) if case.cell is None else case.cell for case in cases],
+        "charges": [case.charge for case in cases],
+        "spins": [case.spin for case in cases],
+    }
+
+
+def test_batch_with_virials(emulated, so3lr):
+    options = {"lr_cutoff": 6.0, "dispersion_switch_width": 2.0}
+    result = EmulatedPotential(emulated("so3lr_double"), so3lr, **options).compute_batch(**batch(), virial=True)
+    expected = Potential(so3lr, precision="double", threads=1, **options).compute_batch(**batch(), virial=True)
+    assert_same_as_cpu(result, expected)
+
+
+def assert_as_pytorch(module, folder, hyper, systems):
+    """Against PyTorch and, for the virial, against the CPU engine."""
+    model = random_model(hyper)
+    path = folder / "model.safetensors"
+    model.save(path, provenance={"source": "random numbers"})
+    potential = EmulatedPotential(module, path, model.lr_cutoff)
+    on_cpu = Potential(path, precision="double", lr_cutoff=model.lr_cutoff, threads=1)
+    for system in systems:
+        result = potential.compute(system.atomic_numbers, system.positions, **system.call, virial=True)
+        exact = model(system.atomic_numbers, system.positions, **system.call)
+        assert error(result.energy, exact.energy.item()) < 1e-9
+        assert error(result.forces, exact.forces) < 1e-9
+        expected = on_cpu.compute(system.atomic_numbers, system.positions, **system.call, virial=True)
+        assert error(result.virial, expected.virial) < 1e-9
+        assert error(result.forces, expected.forces) < 1e-9
+
+
+@pytest.mark.parametrize("variation", ODD_VARIATIONS)
+def test_odd_shape(emulated, tmp_path, variation):
+    hyper = hyperparameters(**{**ODD, **ODD_VARIATIONS[variation]})
+    assert_as_pytorch(emulated("odd_double"), tmp_path, hyper, [random_molecule(), random_box()])
+
+
+def test_wide_shape(emulated, tmp_path):
+    """Rows so wide that a block holds two atoms; a charge head alone."""
+    assert_as_pytorch(emulated("wide_double"), tmp_path, hyperparameters(**WIDE), [random_molecule(), random_box()])
+
+
+def test_molecule_of_several_chunks(emulated, tmp_path):
+    """More than a thousand atoms, whose sums take two stages."""
+    model = random_model(hyperparameters(**ODD, zbl=True))
+    path = tmp_path / "model.safetensors"
+    model.save(path, provenance={"source": "random numbers"})
+    rng = np.random.default_rng(3)
+    lattice = np.stack(np.meshgrid(*[np.arange(n) for n in (13, 13, 13)]), -1).reshape(-1, 3) * 3.1
+    system = {
+        "atomic_numbers": rng.choice([1, 6, 7, 8], len(lattice)),
+        "positions": lattice + rng.uniform(-0.3, 0.3, lattice.shape),
+        "cell": np.eye(3) * 13 * 3.1,
+        "virial": True,
+    }
+    result = EmulatedPotential(emulated("odd_double"), path, model.lr_cutoff).compute(**system)
+    expected = Potential(path, precision="double", lr_cutoff=model.lr_cutoff).compute(**system)
+    assert error(result.energy, expected.energy) < 1e-9 * len(lattice)
+    assert error(result.forces, expected.forces) < 1e-9
+    assert error(result.virial, expected.virial) < 1e-8
+
+
+def test_same_bits_for_every_order_of_threads(emulated, so3lr, monkeypatch):
+    results = []
+    for order in ("forward", "reverse", "random:1", "random:2"):
+        monkeypatch.setenv("SO3KRATES_EMULATION_ORDER", order)
+        potential = EmulatedPotential(emulated("so3lr_float"), so3lr, 6.0)
+        results.append(potential.compute_batch(**batch(), virial=True))
+    for result in results[1:]:
+        for key in ("energies", "forces", "partial_charges", "hirshfeld_ratios", "dipoles", "virials"):
+            assert (getattr(result, key) == getattr(results[0], key)).all(), key
+
+
+def test_evaluations_do_not_depend_on_what_was_computed_before(emulated, so3lr):
+    """Larger, smaller, with and without gradient: buffers are kept, and so are the first layer's q, k, v."""
+    potential = EmulatedPotential(emulated("so3lr_double"), so3lr)
+    for name in ("ethanol", "water", "water", "acetate", "ethanol"):
+        case = load_case(name)
+        energy_only = potential.compute(case.atomic_numbers, case.positions, **case.system, forces=False)
+        assert energy_only.forces is None
+        moved = potential.compute(case.atomic_numbers, case.positions + np.array([0.1, 0.0, 0.0]), **case.system)
+        again = potential.compute(case.atomic_numbers, case.positions, **case.system)
+        fresh = EmulatedPotential(emulated("so3lr_double"), so3lr).compute(
+            case.atomic_numbers, case.positions, **case.system
+        )
+        assert energy_only.energy == again.energy == fresh.energy
+        assert (again.forces == fresh.forces).all()
+        assert error(moved.forces, fresh.forces) < 1e-9
+
+
+def test_no_allocation_once_everything_has_its_size(emulated, so3lr):
+    case = load_case("water")
+    potential = EmulatedPotential(emulated("so3lr_float"), so3lr)
+    potential.compute(case.atomic_numbers, case.positions, **case.system)
+    allocations = potential.device.allocations
+    potential.compute(case.atomic_numbers, case.positions + 0.01, **case.system)
+    assert potential.device.allocations == allocations
+
+
+def test_input_is_checked(emulated, so3lr):
+    potential = EmulatedPotential(emulated("so3lr_float"), so3lr)
+    case = load_case("water")
+    with pytest.raises(ValueError, match="atomic number 26"):
+        potential.compute([26, 1, 1], case.positions)
+    with pytest.raises(ValueError, match="finite"):
+        potential.compute(case.atomic_numbers, np.full((3, 3), np.nan))
+    with pytest.raises(ValueError, match="same place"):
+        potential.compute(case.atomic_numbers, np.zeros((3, 3)))
+    without_cutoff = EmulatedPotential(emulated("so3lr_float"), so3lr, None)
+    with pytest.raises(ValueError, match="lr_cutoff"):
+        without_cutoff.compute(case.atomic_numbers, case.positions, cell=np.eye(3) * 20)
+
+
+def test_sanitized(sanitized):
+    """Molecule and box from end to end with AddressSanitizer and UndefinedBehaviorSanitizer."""
+    sanitized(
+        f"{__file__}::test_odd_shape[embeddings and zbl]", f"{__file__}::test_odd_shape[ev from the neighborhood]"
+    )

@@ -1,0 +1,65 @@
+#pragma once
+// Executes one launch: block after block, every thread of a block a fiber. A warp runs as far as it can before the next
+// one starts, so that a missing barrier shows as a wrong result instead of being hidden by lock-step.
+//
+// The environment variable SO3KRATES_EMULATION_ORDER sets the order of blocks, warps and threads of a warp: "forward"
+// (default), "reverse", or "random:SEED", drawn anew between any two barriers. Right kernels give the same in each.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+namespace so3krates::emulation {
+
+// A kernel did what CUDA forbids; what() says where.
+class KernelError : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
+struct Index {
+    unsigned x = 0, y = 0, z = 0;
+};
+
+constexpr unsigned warpThreads = 32;
+
+// What the running thread sees of itself.
+struct ThreadView {
+    Index thread, block, blockSize, gridSize;
+    unsigned shuffles = 0; // done so far
+    void *dynamicShared = nullptr;
+};
+extern ThreadView *current;
+
+// Wait for all threads of the warp or block; file and line of the call, to find threads at different barriers.
+void synchronizeWarp(unsigned mask, const char *file, int line);
+void synchronizeBlock(const char *file, int line);
+
+// The slot through which a thread of the running thread's warp gives its value to the others. Two sets take turns, so
+// one barrier per shuffle is enough.
+uint64_t &shuffleSlot(unsigned lane, unsigned shuffle);
+
+template <class T> T shuffle(unsigned mask, T value, unsigned fromLane, const char *file, int line) {
+    static_assert(sizeof(T) <= sizeof(uint64_t), "shuffles move at most 8 bytes");
+    const unsigned turn = current->shuffles++;
+    std::memcpy(&shuffleSlot(current->thread.x % warpThreads, turn), &value, sizeof(T));
+    synchronizeWarp(mask, file, line);
+    std::memcpy(&value, &shuffleSlot(fromLane % warpThreads, turn), sizeof(T));
+    return value;
+}
+
+unsigned ballot(unsigned mask, bool predicate, const char *file, int line);
+
+// Static shared memory lies between these two addresses.
+struct StaticShared {
+    char *begin = nullptr, *end = nullptr;
+};
+
+// Throws KernelError.
+void runLaunch(unsigned blocks, unsigned threads, size_t sharedBytes, const StaticShared &shared,
+               const std::function<void()> &body);
+
+} // namespace so3krates::emulation

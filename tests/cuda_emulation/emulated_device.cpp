@@ -1,0 +1,131 @@
+#include "emulated_device.h"
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <vector>
+
+namespace so3krates::emulation {
+
+using cuda::DeviceError;
+
+namespace {
+constexpr unsigned largestBlock = 1024;
+constexpr size_t largestShared = 227 * 1024; // sm_90; older GPUs have less
+std::atomic<long> leaks{0};
+
+[[maybe_unused]] bool isMapped(uintptr_t address) {
+    const uintptr_t page = uintptr_t(sysconf(_SC_PAGESIZE));
+    unsigned char resident;
+    return mincore(reinterpret_cast<void *>(address / page * page), 1, &resident) == 0;
+}
+} // namespace
+
+EmulatedDevice::~EmulatedDevice() {
+    leaks += long(allocations.size());
+    for (const auto &allocation : allocations)
+        std::free(const_cast<char *>(allocation.first));
+}
+
+long EmulatedDevice::leaked() { return leaks; }
+
+void *EmulatedDevice::allocate(size_t bytes) {
+    if (bytes == 0)
+        throw DeviceError("allocation of 0 bytes, which CUDA refuses");
+    void *memory = std::malloc(bytes);
+    if (!memory)
+        throw DeviceError("out of memory: " + std::to_string(bytes) + " bytes were asked for");
+    std::memset(memory, 0xff, bytes);
+    allocations[static_cast<char *>(memory)] = bytes;
+    allocated++;
+    return memory;
+}
+
+void EmulatedDevice::release(void *pointer) noexcept {
+    if (!pointer)
+        return;
+    if (allocations.erase(static_cast<char *>(pointer)) == 0) {
+        std::fputs("EmulatedDevice::release: not an allocation of this device\n", stderr);
+        std::abort();
+    }
+    std::free(pointer);
+}
+
+bool EmulatedDevice::owns(const void *pointer, size_t bytes) const {
+    const char *begin = static_cast<const char *>(pointer);
+    auto after = allocations.upper_bound(begin);
+    if (after == allocations.begin())
+        return false;
+    --after;
+    return begin + bytes <= after->first + after->second;
+}
+
+void EmulatedDevice::checkRange(const char *what, const void *pointer, size_t bytes) const {
+    if (bytes && !owns(pointer, bytes))
+        throw DeviceError(std::string(what) + ": " + std::to_string(bytes) + " bytes are not inside one allocation");
+}
+
+// A pointer to host memory would work here and nowhere else. Words of the arguments that could be addresses (doubles
+// and pairs of small numbers hardly ever are) must lie inside the device's allocations. AddressSanitizer maps so much
+// memory that pairs of small numbers are, so not there.
+void EmulatedDevice::checkPointers([[maybe_unused]] const char *kernel, [[maybe_unused]] const void *arguments,
+                                   [[maybe_unused]] size_t bytes) const {
+#if !defined(__SANITIZE_ADDRESS__)
+    for (size_t at = 0; at + sizeof(uintptr_t) <= bytes; at += sizeof(uintptr_t)) {
+        uintptr_t word;
+        std::memcpy(&word, static_cast<const char *>(arguments) + at, sizeof(word));
+        if (word >= 1ull << 32 && word < 1ull << 47 && !owns(reinterpret_cast<void *>(word), 0) && isMapped(word))
+            throw DeviceError(std::string(kernel) + ": byte " + std::to_string(at) +
+                              " of its arguments holds a pointer to host or released memory");
+    }
+#endif
+}
+
+void EmulatedDevice::upload(void *device, const void *host, size_t bytes) {
+    checkRange("upload", device, bytes);
+    std::memcpy(device, host, bytes);
+}
+
+void EmulatedDevice::download(void *host, const void *device, size_t bytes) {
+    checkRange("download", device, bytes);
+    std::memcpy(host, device, bytes);
+    downloads++;
+}
+
+void EmulatedDevice::clear(void *device, size_t bytes) {
+    checkRange("clear", device, bytes);
+    std::memset(device, 0, bytes);
+}
+
+void EmulatedDevice::launch(const char *kernel, const cuda::LaunchSize &size, const void *arguments, size_t bytes) {
+    const KernelRegistry &registry = kernelRegistry();
+    const auto found = registry.kernels.find(kernel);
+    if (found == registry.kernels.end())
+        throw DeviceError(std::string("there is no kernel ") + kernel);
+    if (bytes != found->second.argumentBytes)
+        throw DeviceError(std::string(kernel) + " takes " + std::to_string(found->second.argumentBytes) +
+                          " bytes of arguments and was given " + std::to_string(bytes));
+    if (size.blocks == 0)
+        return;
+    if (size.threads == 0 || size.threads > largestBlock)
+        throw DeviceError(std::string(kernel) + ": a block of " + std::to_string(size.threads) + " threads");
+    const size_t sharedBytes = size.sharedBytes + size_t(registry.shared.end - registry.shared.begin);
+    if (size.sharedBytes > largestShared)
+        throw DeviceError(std::string(kernel) + ": " + std::to_string(sharedBytes) + " bytes of shared memory");
+    checkPointers(kernel, arguments, bytes);
+    // uint64_t: aligned for any argument struct
+    std::vector<uint64_t> copy((bytes + 7) / 8);
+    std::memcpy(copy.data(), arguments, bytes);
+    try {
+        runLaunch(size.blocks, size.threads, size.sharedBytes, registry.shared,
+                  [&] { found->second.call(copy.data()); });
+    } catch (const KernelError &error) {
+        throw DeviceError(std::string(kernel) + ": " + error.what());
+    }
+    launches[kernel]++;
+}
+
+} // namespace so3krates::emulation

@@ -1,0 +1,58 @@
+#pragma once
+// A Device that executes the kernels on the CPU (block.h). It is strict: what a GPU would answer with an error or with
+// garbage is an error here.
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "block.h"
+#include "cuda/device.h"
+
+namespace so3krates::emulation {
+
+// The kernels of one build of the device code, by name.
+class KernelRegistry {
+public:
+    struct Kernel {
+        size_t argumentBytes;
+        std::function<void(const void *arguments)> call;
+    };
+    template <class Arguments> void add(const char *name, void (*function)(Arguments)) {
+        kernels[name] = {sizeof(Arguments),
+                         [function](const void *a) { function(*static_cast<const Arguments *>(a)); }};
+    }
+    std::map<std::string, Kernel> kernels;
+    StaticShared shared;
+};
+const KernelRegistry &kernelRegistry(); // emulated_kernels.cpp
+
+class EmulatedDevice : public cuda::Device {
+public:
+    ~EmulatedDevice() override;
+    void *allocate(size_t bytes) override; // filled with ones: NaN
+    void release(void *pointer) noexcept override;
+    void upload(void *device, const void *host, size_t bytes) override;
+    void download(void *host, const void *device, size_t bytes) override;
+    void clear(void *device, size_t bytes) override;
+    void launch(const char *kernel, const cuda::LaunchSize &size, const void *arguments, size_t bytes) override;
+    void synchronize() override {}
+    std::string name() const override { return "emulated"; }
+
+    // For tests.
+    size_t liveAllocations() const { return allocations.size(); }
+    long allocationsSoFar() const { return allocated; }
+    long downloadsSoFar() const { return downloads; }
+    const std::map<std::string, long> &launchesSoFar() const { return launches; }
+    static long leaked(); // allocations that were alive when their device went away, over all devices
+
+private:
+    bool owns(const void *pointer, size_t bytes) const;
+    void checkRange(const char *what, const void *pointer, size_t bytes) const;
+    void checkPointers(const char *kernel, const void *arguments, size_t bytes) const;
+    std::map<const char *, size_t> allocations; // begin, bytes
+    std::map<std::string, long> launches;
+    long allocated = 0, downloads = 0;
+};
+
+} // namespace so3krates::emulation
