@@ -33,7 +33,7 @@ def test_python_threads(engine_of, threads):
 
 
 FORK = """
-import os, sys
+import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from openmm_so3krates import Potential
 
@@ -42,6 +42,7 @@ potential, unused = Potential(sys.argv[2], threads=2), Potential(sys.argv[2], th
 before = potential.compute(*water)
 child = os.fork()
 if child == 0:
+    signal.alarm(60)  # ends the child if it hangs
     after = potential.compute(*water)
     same = after.energy == before.energy and (after.forces == before.forces).all() and potential.threads == 2
     del potential, unused  # neither waits for threads of the parent
