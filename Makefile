@@ -1,4 +1,4 @@
-# make md    sets everything up, gets SO3LR's weights and runs a capped alanine peptide for a picosecond
+# make md    sets everything up, gets SO3LR's weights and runs a capped alanine peptide for ten picoseconds
 # make test  runs the linters and all tests
 # Both make and use .venv in this folder. PYTHON=python3.12 make … picks the Python to make it with.
 
@@ -13,7 +13,7 @@ OUTPUT ?= md-output
 
 md: $(VENV)/.installed
 	$(VENV)/bin/so3krates install so3lr
-	$(VENV)/bin/so3krates md examples/ac_ala3_nhme.pdb --model so3lr --temperature 300 --time 1ps --output $(OUTPUT) --overwrite
+	$(VENV)/bin/so3krates md examples/ac_ala3_nhme.pdb --model so3lr --temperature 300 --time 10ps --output $(OUTPUT) --overwrite
 
 test: $(VENV)/.installed-dev lint
 	$(RUN) pytest

@@ -79,7 +79,8 @@ def measure(
     integrator.setCurrentIntegrator(1)
     samples = max(3, round(time * 1000 / timestep / interval))
     times, totals, kinetics = np.zeros(samples), np.zeros(samples), np.zeros(samples)
-    for i in tqdm(range(samples), disable=None if progress else True, unit="sample")  # None: only on a terminal:
+    # disable=None: a bar only on a terminal
+    for i in tqdm(range(samples), disable=None if progress else True, unit="sample"):
         integrator.step(interval)
         state = context.getState(getEnergy=True)
         kinetics[i] = state.getKineticEnergy().value_in_unit(unit.kilojoule_per_mole)

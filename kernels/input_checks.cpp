@@ -39,13 +39,20 @@ void checkSystem(const Model &model, int elementRows, const Options &options, co
     for (int i = 0; i < system.numAtoms; i++) {
         const int z = system.atomicNumbers[i];
         const bool trained = std::binary_search(elements.begin(), elements.end(), z);
-        if (!trained && (!options.allowUntrainedElements || z < 1 || z >= elementRows)) {
-            std::string known;
+        auto who = [&] {
+            return "atom " + std::to_string(i) + " (counted from 0) has atomic number " + std::to_string(z) + ", ";
+        };
+        auto known = [&] {
+            std::string list;
             for (int element : elements)
-                known += (known.empty() ? "" : ", ") + std::to_string(element);
-            throw InputError("atom " + std::to_string(i) + " (counted from 0) has atomic number " + std::to_string(z) +
-                             ", which model '" + model.name() + "' was not trained for; it knows " + known);
-        }
+                list += (list.empty() ? "" : ", ") + std::to_string(element);
+            return list;
+        };
+        if (z < 1 || z >= elementRows)
+            throw InputError(who() + "for which model '" + model.name() + "' has no numbers; it was trained for " +
+                             known());
+        if (!trained && !options.allowUntrainedElements)
+            throw InputError(who() + "which model '" + model.name() + "' was not trained for; it knows " + known());
         for (int k = 0; k < 3; k++)
             if (!(std::abs(system.positions[3L * i + k]) < largestPosition))
                 throw InputError("the position of atom " + std::to_string(i) +

@@ -5,6 +5,7 @@ OpenMM's side of the library: lengths in nm, energies in kJ/mol, or Quantities.
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 import operator
@@ -59,7 +60,8 @@ class SO3kratesForce(openmm.Force):
         that very file under that name.
     `allow_untrained_elements`: compute elements that the model has parameters for but was not trained on.
 
-    `SO3kratesForce(system.getForce(i))` turns what a System returns into a SO3kratesForce again.
+    `SO3kratesForce(system.getForce(i))`, without other arguments, turns what a System returns into a SO3kratesForce
+    again.
 
     Raises `ModelError` if the model cannot be loaded, `ValueError` or `TypeError` if an argument cannot be used, and
     `OpenMMException` when a Context is made of a System that the force does not fit.
@@ -81,10 +83,14 @@ class SO3kratesForce(openmm.Force):
         allow_untrained_elements: bool = False,
     ):
         if isinstance(model, openmm.Force):
+            _refuse_settings({name: value for name, value in locals().items() if name not in ("self", "model")})
             if not _openmm.is_so3krates(model):
                 raise TypeError(f"the force {model.getName()!r} is not a SO3kratesForce")
             self.this = model.this
             return
+        if topology is not None and not isinstance(topology, Topology):
+            hint = "; did you mean pdb.topology?" if hasattr(topology, "topology") else ""
+            raise TypeError(f"topology must be an openmm.app.Topology, not a {type(topology).__name__}{hint}")
         particles = None if atoms is None else _indices(atoms, "atoms")
         numbers_ = _atomic_numbers(topology, atomic_numbers, particles)
         if precision not in (None, *PRECISIONS):
@@ -183,7 +189,8 @@ class SO3kratesForce(openmm.Force):
     def setSpin(self, spin) -> None:
         """Number of unpaired electrons of the region (multiplicity minus one).
 
-        A Context takes it up by `updateParametersInContext`. Raises `TypeError` or `ValueError` if it is not a number.
+        A Context takes it up by `updateParametersInContext`. Raises `TypeError` or `ValueError` if it is not a number,
+        0 or more.
         """
         _openmm.set_spin(self, _number(spin, unit.dimensionless, "spin"))
 
@@ -220,11 +227,33 @@ def _model_name(model) -> str:
     return name
 
 
+def _refuse_settings(settings: dict) -> None:
+    """Raises `TypeError` if one of the constructor's settings is not at its default."""
+    parameters = inspect.signature(SO3kratesForce).parameters
+    given = [name for name, value in settings.items() if value is not parameters[name].default]
+    if given:
+        raise TypeError(
+            f"SO3kratesForce(force) is the force as it is and takes no {', '.join(given)}; use setCharge and setSpin, "
+            "or make a new force from the model"
+        )
+
+
 def _indices(values: Iterable[int], name: str) -> list[int]:
-    try:
-        result = [operator.index(value) for value in values]
-    except TypeError:
-        raise TypeError(f"{name} must be whole numbers") from None
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a sequence of whole numbers, not {values!r}")
+    result = []
+    for value in values:
+        if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
+            raise ValueError(f"{name} must be whole numbers, not {value}")
+        try:
+            index = operator.index(value)
+        except TypeError:
+            index = None
+        if index is None or isinstance(value, bool):
+            raise TypeError(f"{name} must be a sequence of whole numbers, not of {value!r}")
+        if not -(2**31) <= index < 2**31:
+            raise ValueError(f"{name} holds {index}, which is out of range")
+        result.append(index)
     if not result:
         raise ValueError(f"{name} is empty; at least one atom is needed")
     return result

@@ -5,6 +5,7 @@ Units here are Å, eV and elementary charges; `openmm_so3krates.SO3kratesForce` 
 
 from __future__ import annotations
 
+import operator
 import os
 from dataclasses import dataclass
 
@@ -41,22 +42,26 @@ class BatchResult:
     virials: np.ndarray | None  # (molecules, 3, 3) eV
 
 
+MAX_THREADS = 4096
+PRECISIONS = ("single", "double")
 _PARTS = ("network", "zbl", "electrostatics", "dispersion")
 
 
 class Potential:
     """A frozen SO3krates model ready to compute (Frank et al., Nat. Commun. 2024; SO3LR: Kabylda et al., JACS 2025).
 
+    It may be shared between Python threads: calls take turns, each with all threads of the potential.
+
     Args:
         model: name of an installed model ("so3lr"), path of a model file, or a `Model`.
-        device: "cpu", "cuda" or "cuda:1" and so on: a GPU by its number; "cuda" alone is the one in use (by torch, CuPy,
-            ...) or the first. Its kernels are compiled for the model when it is first used, and kept on disk.
+        device: "cpu", "cuda" or "cuda:1" and so on: a GPU by its number; "cuda" alone is the one in use (by torch,
+            CuPy, ...) or the first. Its kernels are compiled for the model when it is first used, and kept on disk.
         precision: "single" (float32 arithmetic, energies summed in float64) or "double".
         lr_cutoff: Å, cutoff of electrostatics and dispersion; None for none, which periodic systems do not allow.
             With a cutoff energies contain a constant that depends on it.
         dispersion_switch_width: Å below `lr_cutoff` over which dispersion is switched off; None: the model's.
-        threads: number of threads; None: one per processor this process may use. Results do not depend on it; a GPU
-            uses none.
+        threads: number of threads, up to 4096; None: one per processor this process may use. Results do not depend on
+            it; a GPU uses none.
         radial_table: in single precision, replace the radial networks by splines (error below 1e-4 of the rms, checked
             when the model is loaded); False: always the networks, several times slower.
         allow_untrained_elements: compute elements the model has numbers for but was not trained on, at your own risk.
@@ -79,8 +84,8 @@ class Potential:
         radial_table: bool = True,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model.load(os.fspath(model))
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads must be at least 1, not {threads}")
+        if not isinstance(precision, str) or precision not in PRECISIONS:
+            raise ValueError(f"precision must be 'single' or 'double', not {precision!r}")
         self._engine = _engine.Potential(
             model=self.model,
             device=str(device),
@@ -89,7 +94,7 @@ class Potential:
             dispersion_switch_width=(
                 None if dispersion_switch_width is None else _number(dispersion_switch_width, "dispersion_switch_width")
             ),
-            threads=threads or 0,
+            threads=0 if threads is None else _threads(threads),
             allow_untrained_elements=bool(allow_untrained_elements),
             radial_table=bool(radial_table),
         )
@@ -206,8 +211,13 @@ class Potential:
 
 
 def _array(value, name: str, shape: tuple[int | None, ...], dtype) -> np.ndarray:
+    if np.ma.isMaskedArray(value):
+        raise ValueError(f"{name} is a masked array; give an array without a mask")
     try:
-        array = np.ascontiguousarray(value, dtype=dtype)
+        array = np.asarray(value)
+        if array.dtype.kind == "c":
+            raise ValueError("it holds complex numbers")
+        array = np.ascontiguousarray(array, dtype=dtype)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{name} cannot be read as an array of numbers: {error}") from None
     if array.ndim != len(shape) or any(want not in (None, got) for got, want in zip(array.shape, shape, strict=True)):
@@ -231,8 +241,20 @@ def _atoms(atomic_numbers, positions) -> tuple[np.ndarray, np.ndarray]:
     return numbers, positions
 
 
+def _threads(value) -> int:
+    try:
+        threads = operator.index(value)
+    except TypeError:
+        threads = 0
+    if isinstance(value, bool) or not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"threads must be a whole number from 1 to {MAX_THREADS}, or None, not {value!r}")
+    return threads
+
+
 def _number(value, name: str) -> float:
     try:
+        if np.ma.isMaskedArray(value) or np.iscomplexobj(value):
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be a number, not {value!r}") from None

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cpu/embedding.h"
+#include "cpu/first_layer.h"
 #include "cpu/kernel_table.h"
 #include "cpu/workspace.h"
 #include "input_checks.h"
@@ -83,6 +84,7 @@ private:
     ZblParameters zbl;
     LongRangeParameters longRange;
     NeighborLists lists;
+    FirstLayerTables<T> firstLayer;
     Workspace<T> workspace;
     std::vector<Box> boxes;
     std::vector<T> scratch;
@@ -113,6 +115,8 @@ template <class T> void CpuPotential<T>::updateComposition(const System &system)
     for (int i = 0; i < N; i++)
         for (size_t f = 0; f < F; f++)
             features[i * stride + f] = T(x[i * F + f]);
+
+    firstLayer.prepare(*frozen, table.get(), packed.shape, kernels.format.lanes, x, N);
 
     std::vector<int> elements, speciesOf(120, -1);
     species.resize(N);
@@ -162,7 +166,6 @@ template <class T> void CpuPotential<T>::zblAndGeometry(int begin, int end) {
 // q_i = raw_i + (Q - sum raw)/N per molecule; ratios and polarizabilities for the long range.
 template <class T> void CpuPotential<T>::conserveCharge(const System &system) {
     const Evaluation<T> &e = workspace.evaluation;
-    charges.resize(system.numAtoms);
     for (int m = 0; m < system.numMolecules; m++) {
         const int begin = lastOffsets[m], end = lastOffsets[m + 1];
         double sum = 0;
@@ -265,6 +268,7 @@ template <class T> void CpuPotential<T>::compute(const System &system, const Res
     scratch.resize(scratchSize * team.size());
 
     Evaluation<T> &e = workspace.evaluation;
+    e.firstLayer = firstLayer.view();
     terms = LongRangeTerms<T>();
     terms.electrostatics = longRange.electrostatics;
     terms.dispersion = longRange.dispersion;
@@ -293,6 +297,7 @@ template <class T> void CpuPotential<T>::compute(const System &system, const Res
         for (int i = 0; i < N; i++)
             workspace.longRange.get()[i] = LongRangeResult();
 
+    charges.resize(N);
     Stages stages(team.size(), 16 + 4 * layers);
     team.run([&](int thread) {
         T *mine = scratch.data() + scratchSize * thread;
@@ -321,7 +326,12 @@ template <class T> void CpuPotential<T>::compute(const System &system, const Res
             kernels.project(e, 0, begin, n);
         });
         for (int layer = 0; layer < layers; layer++) {
-            pairs([&](int begin, int end) { kernels.attentionForward(e, layer, begin, end, mine); });
+            pairs([&](int begin, int end) {
+                if (layer == 0 && e.firstLayer.tables)
+                    kernels.firstLayerForward(e, begin, end);
+                else
+                    kernels.attentionForward(e, layer, begin, end, mine);
+            });
             atoms([&](int begin, int n) {
                 kernels.atomForward(e, layer, begin, n, mine);
                 if (layer == layers - 1)
@@ -383,10 +393,15 @@ template <class T> void CpuPotential<T>::summarize(const System &system, const R
                 for (int p = lists.pairStart[begin]; p < lists.pairStart[end]; p++)
                     sum.zbl += workspace.zblEnergy.get()[p];
             sum.total = sum.network + sum.zbl + sum.electrostatics + sum.dispersion;
-            if (!std::isfinite(sum.total))
-                throw InputError("the energy of molecule " + std::to_string(m) +
-                                 " is not a finite number: the positions are far outside what the model can describe");
         }
+        double check = results.energies ? results.energies[m].total : 0; // not finite if anything is not
+        if (results.forces)
+            for (int k = 3 * begin; k < 3 * end; k++)
+                check += 0 * results.forces[k];
+        if (!std::isfinite(check))
+            throw InputError("the energy or the forces of molecule " + std::to_string(m) +
+                             " are not finite numbers: the positions, the charge or the spin are far outside what the "
+                             "model describes");
         if (results.virials) {
             double s[6] = {0, 0, 0, 0, 0, 0};
             for (int i = begin; i < end; i++)

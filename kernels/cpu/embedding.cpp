@@ -3,12 +3,14 @@
 #include <cmath>
 #include <map>
 
+#include "radial/activation.h"
+
 namespace so3krates::cpu {
 
 namespace {
 
-double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
-double silu(double x) { return x / (1 + std::exp(-x)); }
+double softplus(double x) { return activate(Activation::Softplus, x); }
+double silu(double x) { return activate(Activation::Silu, x); }
 
 std::vector<double> times(const Tensor &weight, const std::vector<double> &x) {
     std::vector<double> y(weight.shape[0], 0.0);

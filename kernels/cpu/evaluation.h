@@ -24,6 +24,16 @@ struct PairLists {
     const int *slotStart = nullptr, *slots = nullptr;          // [N+1], the slot rows that hold an atom's gradients
 };
 
+// The first layer's coefficients as splines, one table per pair of kinds of atoms (first_layer.h).
+template <class T> struct FirstLayerView {
+    static constexpr int mostRow = 128;
+    const T *const *tables = nullptr; // [kind of i][kind of j], each [interval][order][row]: raw coefficients in the
+                                      // order of Shape::alpha, scale and parity included, cutoff function not; null:
+                                      // no tables, the general path
+    const int *kind = nullptr;        // [N]
+    int mostKinds = 0, row = 0;
+};
+
 // What each layer keeps for the way back.
 template <class T> struct LayerState {
     T *attention;          // [N][attentionRow]: q, k, v
@@ -45,6 +55,7 @@ template <class T> struct Evaluation {
 
     const int *atomicNumbers; // [N]
     const double *positions;  // [N][3] wrapped into the box
+    FirstLayerView<T> firstLayer;
     const T *initialFeatures; // [N][F]
 
     // per pair
@@ -58,7 +69,6 @@ template <class T> struct Evaluation {
 
     // per atom
     T *features;          // [N][F] x
-    T *evLast;            // [N][M] unused ev of the last layer
     T *featureGradient;   // [N][F]
     T *messageGradient;   // [N][block[0].total] dE/d(message to x): featureGradient in the heads' layout
     T *evGradient;        // [N][M]

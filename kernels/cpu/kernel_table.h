@@ -18,6 +18,7 @@ template <class T> struct KernelTable {
     void (*pairGeometry)(const Evaluation<T> &, int begin, int end);
     void (*initialEuclidean)(const Evaluation<T> &, int begin, int end);
     void (*project)(const Evaluation<T> &, int layer, int begin, int n);
+    void (*firstLayerForward)(const Evaluation<T> &, int begin, int end);
     void (*attentionForward)(const Evaluation<T> &, int layer, int begin, int end, T *scratch);
     void (*atomForward)(const Evaluation<T> &, int layer, int begin, int n, T *scratch);
     void (*headsForward)(const Evaluation<T> &, int begin, int n, T *scratch);
@@ -27,7 +28,7 @@ template <class T> struct KernelTable {
     void (*collectGradients)(const Evaluation<T> &, int layer, int begin, int n, T *scratch);
     void (*initialEuclideanBackward)(const Evaluation<T> &, int begin, int end);
     void (*pairGradients)(const Evaluation<T> &, int begin, int end);
-    double (*zblPair)(const ZblParameters &, const double *rawCharge, CutoffFunction, int exponent, double cutoff,
+    double (*zblPair)(const ZblParameters &, const double *elementCharge, CutoffFunction, int exponent, double cutoff,
                       int zi, int zj, double d, double &slope);
     void (*longRangeAtom)(const LongRangeTerms<T> &, int i, const LongRangeNeighbors &, bool strain, LongRangeResult &);
 };

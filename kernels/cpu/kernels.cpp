@@ -3,6 +3,7 @@
 #include "cpu/kernel_table.h"
 #include "cpu/network/atom_backward.h"
 #include "cpu/network/attention_backward.h"
+#include "cpu/network/first_layer.h"
 #include "cpu/network/geometry.h"
 #include "cpu/network/heads.h"
 #include "cpu/physics/long_range.h"
@@ -100,6 +101,7 @@ const KernelTable<T> table = {SO3K_STRING(SO3KRATES_ARCH),
                               pairGeometry<T>,
                               initialEuclidean<T>,
                               project<T>,
+                              firstLayerForward<T>,
                               attentionForwardCall<T>,
                               layerCall<T, atomForward<T>>,
                               headsCall<T, headsForward<T>>,

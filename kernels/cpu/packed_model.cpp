@@ -261,16 +261,11 @@ PackedModelOwner<T>::PackedModelOwner(const Model &model, VectorFormat format, c
     }
     packed.energyOut = array(rowOf("energy.out.weight", h.energyHidden ? s.energyHiddenPadded : s.features));
     packed.energyOutBias = T(model.tensor("energy.out.bias").data[0]);
-    packed.elementRows = model.tensor("embedding.element.weight").shape[0];
-    auto perElement = [&](const char *name) {
-        const Tensor &t = model.tensor(name);
-        packed.elementRows = std::min(packed.elementRows, t.shape[0]);
-        return &t;
-    };
-    packed.energyScale = array(perElement("energy.scales")->data);
-    const Tensor *shifts = perElement("energy.shifts");
-    double *energyShift = newDoubles(shifts->data.size());
-    std::copy(shifts->data.begin(), shifts->data.end(), energyShift);
+    packed.elementRows = model.elementRows();
+    packed.energyScale = array(model.tensor("energy.scales").data);
+    const std::vector<double> &shifts = model.tensor("energy.shifts").data;
+    double *energyShift = newDoubles(shifts.size());
+    std::copy(shifts.begin(), shifts.end(), energyShift);
     packed.energyShift = energyShift;
     packed.hasCharges = h.partialCharges;
     if (h.partialCharges) {
@@ -278,7 +273,7 @@ PackedModelOwner<T>::PackedModelOwner(const Model &model, VectorFormat format, c
         packed.chargeHiddenBack = backward("charges.hidden", F);
         packed.chargeOut = array(rowOf("charges.out.weight", s.features));
         packed.chargeOutBias = T(model.tensor("charges.out.bias").data[0]);
-        packed.chargeShift = array(perElement("charges.element")->data);
+        packed.chargeShift = array(model.tensor("charges.element").data);
     }
     packed.hasHirshfeld = h.hirshfeldRatios;
     if (h.hirshfeldRatios) {
@@ -286,23 +281,15 @@ PackedModelOwner<T>::PackedModelOwner(const Model &model, VectorFormat format, c
         packed.hirshfeldHiddenBack = backward("hirshfeld.hidden", F);
         packed.hirshfeldOut = forward("hirshfeld.out", s.hirshfeldHidden);
         packed.hirshfeldOutBack = backward("hirshfeld.out", s.hirshfeldHidden);
-        packed.hirshfeldShift = array(perElement("hirshfeld.element_shift")->data);
-        const Tensor *query = perElement("hirshfeld.element_query");
-        T *rows = newArray(size_t(query->shape[0]) * s.hirshfeldPadded);
-        for (int z = 0; z < query->shape[0]; z++)
+        packed.hirshfeldShift = array(model.tensor("hirshfeld.element_shift").data);
+        const Tensor &query = model.tensor("hirshfeld.element_query");
+        T *rows = newArray(size_t(query.shape[0]) * s.hirshfeldPadded);
+        for (int z = 0; z < query.shape[0]; z++)
             for (int k = 0; k < s.hirshfeldHidden; k++)
                 rows[size_t(z) * s.hirshfeldPadded + k] =
-                    T(query->data[size_t(z) * s.hirshfeldHidden + k] / std::sqrt(double(s.hirshfeldHidden)));
+                    T(query.data[size_t(z) * s.hirshfeldHidden + k] / std::sqrt(double(s.hirshfeldHidden)));
         packed.hirshfeldQuery = rows;
     }
-    if (h.dispersion) {
-        perElement("dispersion.polarizability");
-        perElement("dispersion.c6");
-    }
-    if (h.useChargeEmbedding)
-        perElement("embedding.charge.query.weight");
-    if (h.useSpinEmbedding)
-        perElement("embedding.spin.query.weight");
 }
 
 template class PackedModelOwner<float>;

@@ -22,7 +22,6 @@ public:
         return memory.get();
     }
     T *get() const { return memory.get(); }
-    size_t bytes() const { return capacity * sizeof(T); }
 
 private:
     std::unique_ptr<T[]> memory;

@@ -31,8 +31,8 @@ void checkAttentionShape(const Hyperparameters &hyper) {
     if (threads > maxThreads)
         throw ModelError("num_features = " + std::to_string(hyper.numFeatures) + " with " +
                          std::to_string(hyper.numHeads) + " heads and " + std::to_string(hyper.numDegrees()) +
-                         " degrees needs " + std::to_string(threads) + " threads per atom; a GPU has " +
-                         std::to_string(maxThreads) + ": evaluate this model on the CPU");
+                         " degrees needs " + std::to_string(threads) + " threads per atom, and a GPU has " +
+                         std::to_string(maxThreads) + "; evaluate this model on the CPU");
 }
 
 std::vector<double> basisParameters(const Model &model) { return RadialBasisFunctions(model).parameters(); }

@@ -4,6 +4,8 @@
 
 #include "cuda/attention.h"
 #include "cuda/composition.h"
+#include "cuda/device/attention_layout.h"
+#include "cuda/device/initial_euclidean.h"
 #include "cuda/model_arrays.h"
 #include "cuda/neighbor_lists.h"
 #include "cuda/workspace.h"
@@ -29,7 +31,8 @@ public:
           longRange(*frozen, options.lrCutoff, options.dispersionSwitchWidth), zblCharge(device),
           composition(frozen, longRange, device), lists(device), workspace(hyper, device),
           rowWidth(atomRowWidth(hyper.numFeatures, hyper.numDegrees(), hyper.energyHidden,
-                                hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0)) {
+                                hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0)),
+          attentionBlock(attentionThreads(hyper.numFeatures, hyper.numHeads, hyper.numDegrees())) {
         checkAttentionShape(hyper);
         zblCharge.upload(zbl.charge);
     }
@@ -70,6 +73,10 @@ private:
         launch(kernel, blocksFor(atoms.numAtoms, atomsEach), atomThreads, 3 * sizeof(T) * atomsEach * rowWidth,
                arguments);
     }
+    // A kernel with a block per atom.
+    template <class Arguments> void launchBlocks(const char *kernel, int threads, const Arguments &arguments) {
+        launch(kernel, atoms.numAtoms, threads, 0, arguments);
+    }
     // A kernel with a warp per atom.
     template <class Arguments> void launchWarps(const char *kernel, const Arguments &arguments) {
         launch(kernel, blocksFor(atoms.numAtoms, 4), 128, 0, arguments);
@@ -87,8 +94,8 @@ private:
     Composition<T> composition;
     DeviceNeighborLists lists;
     Workspace<T> workspace;
-    int rowWidth;
-    bool projected = false; // the first layer's q, k, v are those of the composition
+    int rowWidth, attentionBlock; // numbers, threads
+    bool projected = false;       // the first layer's q, k, v are those of the composition
     // this evaluation's
     Atoms atoms;
     NeighborMatrix edges, farNeighbors;
@@ -231,7 +238,7 @@ template <class T> void CudaPotential<T>::startFeatures() {
     a.evIn = workspace.layers[0].evIn;
     launch("so3kStart", blocksFor(atoms.numAtoms, 4), 256, 0, a);
     if (fromNeighborhood())
-        launchInitialEuclidean(*device, initialEuclideanArguments());
+        launchBlocks("so3kInitialEuclidean", 32, initialEuclideanArguments());
     if (!projected)
         launchRows("so3kProject", projectArguments(0));
     projected = true;
@@ -240,7 +247,7 @@ template <class T> void CudaPotential<T>::startFeatures() {
 template <class T> void CudaPotential<T>::network() {
     startFeatures();
     for (int layer = 0; layer < hyper.numLayers; layer++) {
-        launchAttentionForward(*device, hyper, attentionArguments(layer));
+        launchBlocks("so3kAttentionForward", attentionBlock, attentionArguments(layer));
         launchRows("so3kAtomForward", atomArguments(layer));
     }
     launchRows("so3kHeadsForward", headArguments());
@@ -250,12 +257,12 @@ template <class T> void CudaPotential<T>::networkBackward() {
     launchRows("so3kHeadsBackward", headArguments());
     for (int layer = hyper.numLayers - 1; layer >= 0; layer--) {
         launchRows("so3kAtomBackward", atomArguments(layer));
-        launchAttentionBackward(*device, hyper, attentionArguments(layer));
+        launchBlocks("so3kAttentionBackward", attentionBlock, attentionArguments(layer));
         if (layer > 0 || fromNeighborhood())
             launchRows("so3kProjectBackward", projectArguments(layer));
     }
     if (fromNeighborhood())
-        launchInitialEuclideanBackward(*device, initialEuclideanArguments());
+        launchBlocks("so3kInitialEuclideanBackward", 32, initialEuclideanArguments());
 }
 
 // Sums of columns over each molecule, [molecules][columns].
@@ -269,7 +276,7 @@ void CudaPotential<T>::sums(std::initializer_list<const double *> values, std::i
     a.numRuns = composition.numChunks;
     a.starts = composition.chunkStarts.get();
     a.sums = workspace.chunkSums;
-    launch("so3kSums", a.numRuns, 128, 0, a);
+    launch("so3kSums", a.numRuns, sumThreads, 0, a);
     for (int c = 0; c < a.numColumns; c++) {
         a.values[c] = workspace.chunkSums + c;
         a.stride[c] = a.numColumns;
@@ -277,7 +284,7 @@ void CudaPotential<T>::sums(std::initializer_list<const double *> values, std::i
     a.numRuns = atoms.numMolecules;
     a.starts = composition.moleculeChunks.get();
     a.sums = perMolecule;
-    launch("so3kSums", a.numRuns, 128, 0, a);
+    launch("so3kSums", a.numRuns, sumThreads, 0, a);
 }
 
 template <class T> void CudaPotential<T>::zblRepulsion(bool gradient) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cuda/attention.h"
 #include "radial/activation.h"
+#include "radial/radial_basis.h"
 
 namespace so3krates::cuda {
 
@@ -55,7 +55,7 @@ ModelArrays<T>::ModelArrays(const Model &model, const RadialTable *table, std::s
         tableIntervals = table->intervals;
         tableInverseStep = table->intervals / h.cutoff;
     }
-    basisParameters = putDoubles(cuda::basisParameters(model));
+    basisParameters = putDoubles(RadialBasisFunctions(model).parameters());
     for (int layer = 0; layer < h.numLayers; layer++)
         addLayer(model, table, layer);
     addHeads(model);

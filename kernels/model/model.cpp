@@ -241,6 +241,14 @@ std::map<std::string, std::vector<int>> expectedTensors(const Hyperparameters &h
     return shapes;
 }
 
+int Model::elementRows() const {
+    int rows = std::numeric_limits<int>::max();
+    for (const auto &[name, shape] : expectedTensors(hyper))
+        if (shape[0] == so3krates::elementRows)
+            rows = std::min(rows, tensor(name).shape[0]);
+    return rows;
+}
+
 const Tensor &Model::tensor(const std::string &name) const {
     const auto found = tensors.find(name);
     if (found == tensors.end())

@@ -87,7 +87,9 @@ public:
 
     const Hyperparameters &hyperparameters() const { return hyper; }
     bool hasTensor(const std::string &name) const { return tensors.count(name) != 0; }
-    const Tensor &tensor(const std::string &name) const;   // throws ModelError if absent
+    const Tensor &tensor(const std::string &name) const; // throws ModelError if absent
+    // Rows of the element tables (of the shortest): atomic numbers below it have parameters, trained or not.
+    int elementRows() const;
     const std::string &name() const { return modelName; }  // as given to load()
     const std::string &sha256() const { return hash; }     // of the whole file, lower-case hexadecimal
     const std::string &bytes() const { return fileBytes; } // the whole file, for embedding

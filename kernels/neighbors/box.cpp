@@ -6,6 +6,10 @@
 
 namespace so3krates {
 
+namespace {
+constexpr double mostImages = 1e6; // their shifts are stored, and their numbers fit an int
+} // namespace
+
 Box Box::from(const double *cell) {
     Box box;
     if (!cell)
@@ -55,6 +59,12 @@ void Box::wrap(double position[3], int shift[3]) const {
 }
 
 void Images::set(const Box &box, const int newRange[3]) {
+    double count = 1;
+    for (int k = 0; k < 3; k++)
+        count *= 2.0 * newRange[k] + 1;
+    if (count > mostImages)
+        throw InputError("the cutoff (lr_cutoff) spans more than a million periodic images of the box. Use a smaller "
+                         "lr_cutoff, for example 12 Å, or a larger box");
     for (int k = 0; k < 3; k++)
         range[k] = newRange[k];
     shifts.clear();

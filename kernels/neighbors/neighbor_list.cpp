@@ -84,7 +84,6 @@ void NeighborLists::build(const System &system, const std::vector<Box> &boxes, d
     wraps.assign(numAtoms, {0, 0, 0});
     images.resize(numMolecules);
     grids.resize(numMolecules);
-    molecules.resize(numAtoms);
     parallelFor(team, numMolecules, [&](int m, int) {
         Grid &g = grids[m];
         const Box &box = boxes[m];
@@ -99,7 +98,7 @@ void NeighborLists::build(const System &system, const std::vector<Box> &boxes, d
                 box.wrap(&positions[3L * i], wraps[i].data());
             for (int k = 0; k < 3; k++) {
                 g.count[k] = std::max(1, int(std::min(box.heights[k] / size, 1e6)));
-                g.reach[k] = int(std::ceil(cutoff / (box.heights[k] / g.count[k]) - 1e-12));
+                g.reach[k] = int(std::min(std::ceil(cutoff / (box.heights[k] / g.count[k]) - 1e-12), 1e7));
                 range[k] = (g.reach[k] + g.count[k] - 1) / g.count[k];
             }
         } else {
@@ -125,7 +124,6 @@ void NeighborLists::build(const System &system, const std::vector<Box> &boxes, d
                 }
             }
             g.cellOf[a] = g.table.findOrAdd(cell);
-            molecules[g.begin + a] = m;
         }
         const int cells = int(g.table.cells.size());
         g.start.assign(cells + 1, 0);

@@ -55,7 +55,6 @@ private:
     void search(const Grid &grid, Piece &piece, LongRangePiece *longRange, double shortCutoff, double longCutoff);
     std::vector<Grid> grids;
     std::vector<Piece> shortPieces;
-    std::vector<int> molecules;
 };
 
 } // namespace so3krates

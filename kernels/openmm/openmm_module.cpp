@@ -73,12 +73,19 @@ public:
 };
 thread_local std::unique_ptr<SO3kratesForce> HandOverProxy::force;
 
-static py::object create(const std::string &model, std::vector<int> atomicNumbers, std::vector<int> particles) {
+// Runs what refuses bad arguments by OpenMMException, which Python calls a ValueError.
+template <class Function> static void checked(const Function &function) {
     try {
-        HandOverProxy::force = std::make_unique<SO3kratesForce>(model, std::move(atomicNumbers), std::move(particles));
-    } catch (const OpenMMException &error) { // an argument that Python would call a ValueError
+        function();
+    } catch (const OpenMMException &error) {
         throw py::value_error(error.what());
     }
+}
+
+static py::object create(const std::string &model, std::vector<int> atomicNumbers, std::vector<int> particles) {
+    checked([&] {
+        HandOverProxy::force = std::make_unique<SO3kratesForce>(model, std::move(atomicNumbers), std::move(particles));
+    });
     const std::string xml = std::string("<Force type=\"") + HandOverProxy::TYPE + "\" version=\"1\"/>";
     return openmmClass("XmlSerializer").attr("deserialize")(xml);
 }
@@ -140,14 +147,14 @@ PYBIND11_MODULE(_openmm, m) {
     m.def("get_bonds", [](py::handle force) { return get(force).getBonds(); });
     m.def("set_bonds", [](py::handle force, std::vector<std::pair<int, int>> bonds) { get(force).setBonds(bonds); });
     m.def("get_charge", [](py::handle force) { return get(force).getCharge(); });
-    m.def("set_charge", [](py::handle force, double value) { get(force).setCharge(value); });
+    m.def("set_charge", [](py::handle force, double value) { checked([&] { get(force).setCharge(value); }); });
     m.def("get_spin", [](py::handle force) { return get(force).getSpin(); });
-    m.def("set_spin", [](py::handle force, double value) { get(force).setSpin(value); });
+    m.def("set_spin", [](py::handle force, double value) { checked([&] { get(force).setSpin(value); }); });
     m.def("get_lr_cutoff", [](py::handle force) { return get(force).getLRCutoff(); });
-    m.def("set_lr_cutoff", [](py::handle force, double value) { get(force).setLRCutoff(value); });
+    m.def("set_lr_cutoff", [](py::handle force, double value) { checked([&] { get(force).setLRCutoff(value); }); });
     m.def("get_dispersion_switch_width", [](py::handle force) { return get(force).getDispersionSwitchWidth(); });
     m.def("set_dispersion_switch_width",
-          [](py::handle force, double value) { get(force).setDispersionSwitchWidth(value); });
+          [](py::handle force, double value) { checked([&] { get(force).setDispersionSwitchWidth(value); }); });
     m.def("set_periodic", [](py::handle force, bool value) { get(force).setUsesPeriodicBoundaryConditions(value); });
     m.def("get_precision", [](py::handle force) { return getPrecision(get(force)); });
     m.def("set_precision", [](py::handle force, const std::string &name) { setPrecision(get(force), name); });

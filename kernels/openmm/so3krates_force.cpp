@@ -23,9 +23,12 @@ SO3kratesForce::SO3kratesForce(std::shared_ptr<const so3krates::Model> model_, s
     setName("SO3kratesForce");
     require(model != nullptr, "a model is needed");
     require(!atomicNumbers.empty(), "at least one atom is needed");
+    const int elementRows = model->elementRows();
     for (size_t i = 0; i < atomicNumbers.size(); i++)
-        require(atomicNumbers[i] >= 1 && atomicNumbers[i] <= 118,
-                "atom " + std::to_string(i) + " has the atomic number " + std::to_string(atomicNumbers[i]));
+        if (atomicNumbers[i] < 1 || atomicNumbers[i] >= elementRows)
+            throw OpenMMException("SO3kratesForce: atom " + std::to_string(i) + " has the atomic number " +
+                                  std::to_string(atomicNumbers[i]) + ", for which the model '" + model->name() +
+                                  "' has no numbers");
     if (!particles.empty()) {
         require(particles.size() == atomicNumbers.size(),
                 "there are " + std::to_string(particles.size()) + " particle indices but " +
@@ -51,7 +54,7 @@ void SO3kratesForce::setCharge(double value) {
 }
 
 void SO3kratesForce::setSpin(double value) {
-    require(std::isfinite(value), "the spin must be a finite number of unpaired electrons");
+    require(std::isfinite(value) && value >= 0, "the spin must be a finite number of unpaired electrons, 0 or more");
     spin = value;
 }
 

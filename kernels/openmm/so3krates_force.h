@@ -39,7 +39,7 @@ public:
     // updateParametersInContext(), all other settings when it is created or reinitialized.
     double getCharge() const { return charge; }
     void setCharge(double value);
-    double getSpin() const { return spin; }
+    double getSpin() const { return spin; } // 0 or more
     void setSpin(double value);
     void updateParametersInContext(OpenMM::Context &context);
 

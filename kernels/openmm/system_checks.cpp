@@ -1,5 +1,6 @@
 #include "system_checks.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <mutex>
@@ -57,6 +58,18 @@ static std::vector<char> regionMask(const OpenMM::System &system, const SO3krate
     return inRegion;
 }
 
+static void checkElements(const SO3kratesForce &force) {
+    const std::vector<int> &trained = force.getModel().hyperparameters().elements;
+    for (size_t i = 0; i < force.getAtomicNumbers().size() && !force.getAllowUntrainedElements(); i++) {
+        const int z = force.getAtomicNumbers()[i];
+        if (!std::binary_search(trained.begin(), trained.end(), z))
+            refuse("particle " + std::to_string(force.getParticles().empty() ? i : force.getParticles()[i]) +
+                   " has the atomic number " + std::to_string(z) + ", which the model '" + force.getModel().name() +
+                   "' was not trained on; leave it out of the force's atoms, use another model, or set "
+                   "allow_untrained_elements for a numerical experiment");
+    }
+}
+
 static void checkBonds(const SO3kratesForce &force, int numParticles) {
     for (const auto &bond : force.getBonds())
         for (int particle : {bond.first, bond.second})
@@ -95,6 +108,7 @@ static void warnOfConstraints(const OpenMM::System &system, const std::vector<ch
 
 void checkSystem(const OpenMM::System &system, const SO3kratesForce &force) {
     const std::vector<char> inRegion = regionMask(system, force);
+    checkElements(force);
     checkBonds(force, system.getNumParticles());
     for (int i = 0; i < (int)inRegion.size(); i++)
         if (inRegion[i] && system.isVirtualSite(i))

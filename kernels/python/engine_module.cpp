@@ -4,8 +4,11 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 #include <optional>
 #include <tuple>
 
@@ -40,21 +43,40 @@ public:
             options.dispersionSwitchWidth = *dispersionSwitchWidth;
         options.allowUntrainedElements = allowUntrainedElements;
         options.radialTable = radialTable;
-        if (device == "cpu") {
-            potential = Potential::create(std::move(model), options);
-        } else {
+        onGpu = device != "cpu";
+        if (onGpu) {
             const Options complete = completeOptions(*model, options);
             potential =
                 cuda::makeCudaPotential(model, complete, openCudaDevice(*model, complete.precision, gpu(device)));
+        } else {
+            potential = Potential::create(std::move(model), options);
         }
-        team = makeThreadTeam(device == "cpu" ? threads : 1);
+        wantedThreads = onGpu ? 1 : threads;
+        team = makeThreadTeam(wantedThreads);
+    }
+
+    ~PythonPotential() {
+        if (forked())
+            (void)team.release();
     }
 
     // As computeArrays().
     py::dict compute(const Ints &atomicNumbers, const Doubles &positions, const Ints &offsets, const Doubles &cells,
                      const Doubles &charges, const Doubles &spins, bool forces, bool virial) {
-        return computeArrays(*potential, *team, atomicNumbers, positions, offsets, cells, charges, spins, forces,
-                             virial);
+        const auto evaluate = [&](const System &system, const Results &results) {
+            std::lock_guard<std::mutex> lock(mutex); // one work space: calls take turns
+            if (forked()) {
+                if (onGpu)
+                    throw InputError(
+                        "a potential on a GPU does not survive fork(): make a new one in the child process, "
+                        "or start processes with the method 'spawn'");
+                (void)team.release();
+                team = makeThreadTeam(wantedThreads);
+                process = getpid();
+            }
+            potential->compute(system, results, *team);
+        };
+        return computeArrays(evaluate, atomicNumbers, positions, offsets, cells, charges, spins, forces, virial);
     }
 
     int threads() const { return team->size(); }
@@ -71,8 +93,15 @@ private:
         return std::stoi(digits);
     }
 
+    // Then the workers stayed behind in the parent, and joining them would wait for ever.
+    bool forked() const { return getpid() != process; }
+
     std::unique_ptr<Potential> potential;
     std::unique_ptr<ThreadTeam> team;
+    int wantedThreads = 0;
+    bool onGpu = false;
+    std::mutex mutex;
+    pid_t process = getpid();
 };
 
 py::tuple neighborList(Doubles positions, double cutoff, std::optional<Doubles> cell) {

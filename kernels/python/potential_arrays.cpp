@@ -6,9 +6,9 @@ namespace py = pybind11;
 
 namespace so3krates {
 
-py::dict computeArrays(Potential &potential, ThreadTeam &team, const Ints &atomicNumbers, const Doubles &positions,
-                       const Ints &offsets, const Doubles &cells, const Doubles &charges, const Doubles &spins,
-                       bool forces, bool virial) {
+py::dict computeArrays(const std::function<void(const System &, const Results &)> &compute, const Ints &atomicNumbers,
+                       const Doubles &positions, const Ints &offsets, const Doubles &cells, const Doubles &charges,
+                       const Doubles &spins, bool forces, bool virial) {
     const py::ssize_t n = atomicNumbers.size(), molecules = offsets.size() - 1;
     System system;
     system.numAtoms = int(n);
@@ -32,7 +32,7 @@ py::dict computeArrays(Potential &potential, ThreadTeam &team, const Ints &atomi
     results.virials = virial ? stress.mutable_data() : nullptr;
     {
         py::gil_scoped_release release;
-        potential.compute(system, results, team);
+        compute(system, results);
     }
     py::array_t<double> parts = newArray({molecules, 5});
     for (py::ssize_t m = 0; m < molecules; m++) {

@@ -80,7 +80,6 @@ RadialTable makeRadialTable(const Model &model, double bound) {
     const int F = h.numFeatures;
     RadialTable table;
     table.cutoff = h.cutoff;
-    table.numLayers = h.numLayers;
     table.numFeatures = F;
     for (int intervals : {256, 512, 1024}) {
         const double step = h.cutoff / intervals;

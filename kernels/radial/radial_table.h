@@ -16,7 +16,7 @@ struct RadialTable {
     int intervals = 0; // 0: no table met the bound, use the networks
     double cutoff = 0; // Å, the grid spans [0, cutoff]
     double error = 0;  // largest deviation from the networks, relative to their rms
-    int numLayers = 0, numFeatures = 0;
+    int numFeatures = 0;
     std::vector<float> coefficients; // [layer][filter x, ev][interval][order][F], radial bias included
     const float *piece(int layer, int filter, int interval) const {
         return coefficients.data() +

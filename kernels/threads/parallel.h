@@ -10,6 +10,15 @@
 
 namespace so3krates {
 
+// A moment's rest in a loop that waits for another thread, tens of cycles, without giving the processor away.
+inline void relaxProcessor() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
 // Inside ThreadTeam::run: all threads wait for the last. Spins, since the engine's stages last microseconds, but gives
 // way when there are more threads than processors.
 class Barrier {
@@ -24,7 +33,9 @@ public:
             generation.store(mine + 1, std::memory_order_release);
         } else {
             for (int spins = 0; generation.load(std::memory_order_acquire) == mine; spins++)
-                if (spins > 2000)
+                if (spins < 4000)
+                    relaxProcessor();
+                else
                     std::this_thread::yield();
         }
     }

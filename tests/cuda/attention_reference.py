@@ -1,4 +1,4 @@
-"""The attention of one layer in float64 PyTorch with q, k, v given, and what the emulated kernels want to know of it."""
+"""The attention of one layer in float64 PyTorch, q, k and v given, and what the emulated kernels want to know of it."""
 
 from __future__ import annotations
 

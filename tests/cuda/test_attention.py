@@ -174,5 +174,13 @@ def test_initial_euclidean_variables(emulated, shape):
     check(result, expected, TOLERANCE[shape])
 
 
+def test_shapes_too_wide_for_a_gpu_are_refused(emulated):
+    check_shape = emulated("odd_double").check_attention_shape
+    check_shape(1024, 8, 4)
+    check_shape(512, 512, 1)
+    with pytest.raises(RuntimeError, match=r"num_features = 1056 with 4 heads .* 1152 threads per atom.*on the CPU"):
+        check_shape(1056, 4, 3)
+
+
 def test_sanitized(sanitized):
-    sanitized(__file__, "-k", "odd_double or wide_double")
+    sanitized(__file__, "-k", "odd_double")

@@ -77,7 +77,6 @@ void geometry(Arrays &arrays, Atoms &atoms, NeighborMatrix &edges) {
 py::dict attention(emulation::EmulatedDevice &device, const py::dict &input) {
     Arrays arrays(device, input);
     const Hyperparameters hyper = shape();
-    checkAttentionShape(hyper);
     AttentionArguments<Real> a{};
     geometry(arrays, a.atoms, a.edges);
     const py::ssize_t N = a.atoms.numAtoms, F = SO3K_F, M = SO3K_M;
@@ -167,6 +166,13 @@ void bindAttention(py::module_ &m) {
     m.def("basis_parameters", [](const py::bytes &file) {
         const std::vector<double> parameters = basisParameters(*Model::fromBytes(file, "bytes"));
         return py::array_t<double>(py::ssize_t(parameters.size()), parameters.data());
+    });
+    m.def("check_attention_shape", [](int features, int heads, int degrees) {
+        Hyperparameters hyper;
+        hyper.numFeatures = features;
+        hyper.numHeads = heads;
+        hyper.degrees.assign(degrees, 1);
+        checkAttentionShape(hyper);
     });
     // [layer][filter][interval][6][F], the radial biases included
     m.def("radial_table", [](const py::bytes &file) {

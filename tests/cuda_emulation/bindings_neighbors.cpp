@@ -86,7 +86,7 @@ private:
 } // namespace
 
 void bindNeighbors(py::module_ &m) {
-    py::class_<PythonLists>(m, "NeighborLists")
+    py::class_<PythonLists>(m, "NeighborLists", py::module_local())
         .def(py::init<std::shared_ptr<emulation::EmulatedDevice>, double, int, int>(), py::arg("device"),
              py::arg("skin") = 0.0, py::arg("cell_threshold") = 2048, py::arg("first_capacity") = 64)
         .def("build", &PythonLists::build, py::arg("positions"), py::arg("offsets"), py::arg("cells"),

@@ -7,7 +7,9 @@
 
 #include <pybind11/stl.h>
 
+#include "cuda/buffer.h"
 #include "cuda/cuda_potential.h"
+#include "cuda/device/atom_arguments.h"
 #include "input_checks.h"
 #include "python/potential_arrays.h"
 
@@ -33,8 +35,10 @@ public:
     }
     py::dict compute(const Ints &atomicNumbers, const Doubles &positions, const Ints &offsets, const Doubles &cells,
                      const Doubles &charges, const Doubles &spins, bool forces, bool virial) {
-        return computeArrays(*potential, *team, atomicNumbers, positions, offsets, cells, charges, spins, forces,
-                             virial);
+        const auto evaluate = [&](const System &system, const Results &results) {
+            potential->compute(system, results, *team);
+        };
+        return computeArrays(evaluate, atomicNumbers, positions, offsets, cells, charges, spins, forces, virial);
     }
     std::string implementation() const { return potential->implementation(); }
     std::shared_ptr<emulation::EmulatedDevice> emulatedDevice() const { return device; }
@@ -45,14 +49,38 @@ private:
     std::unique_ptr<Potential> potential;
 };
 
+// so3kSums: of each column of `values` over the rows starts[r] to starts[r+1], and of a column that is not there.
+py::array_t<double> sums(const std::shared_ptr<emulation::EmulatedDevice> &device, const Doubles &values,
+                         const Ints &starts) {
+    const int columns = int(values.shape(1));
+    cuda::Buffer<double> in(device), out(device);
+    cuda::Buffer<int> runs(device);
+    cuda::SumArguments a{};
+    a.numRuns = int(starts.size()) - 1;
+    a.numColumns = columns + 1;
+    a.starts = runs.upload(starts.data(), starts.size());
+    const double *first = in.upload(values.data(), values.size());
+    for (int c = 0; c < columns; c++) {
+        a.values[c] = first + c;
+        a.stride[c] = columns;
+    }
+    py::array_t<double> result(std::vector<py::ssize_t>{a.numRuns, a.numColumns});
+    a.sums = out.ensure(result.size());
+    device->launch("so3kSums", {unsigned(a.numRuns), cuda::sumThreads, 0}, &a, sizeof a);
+    device->download(result.mutable_data(), a.sums, sizeof(double) * result.size());
+    return result;
+}
+
 } // namespace
 
 void bindPotential(py::module_ &m) {
-    py::class_<EmulatedPotential>(m, "Potential")
+    py::class_<EmulatedPotential>(m, "Potential", py::module_local())
         .def(py::init<const std::string &, std::optional<double>, std::optional<double>, bool, bool>(),
              py::arg("model_file"), py::arg("lr_cutoff"), py::arg("dispersion_switch_width") = py::none(),
              py::arg("allow_untrained_elements") = false, py::arg("radial_table") = true)
         .def("compute", &EmulatedPotential::compute)
         .def_property_readonly("implementation", &EmulatedPotential::implementation)
         .def_property_readonly("device", &EmulatedPotential::emulatedDevice);
+    m.def("sums", &sums, py::arg("device"), py::arg("values"), py::arg("starts"));
+    m.def("atoms_per_block", &cuda::atomsPerBlock, py::arg("row_width"), py::arg("bytes_per_number"));
 }

@@ -9,8 +9,8 @@ using so3krates::emulation::EmulatedDevice;
 using so3krates::emulation::kernelRegistry;
 
 PYBIND11_MODULE(SO3KRATES_MODULE, m) {
-    py::register_exception<so3krates::cuda::DeviceError>(m, "DeviceError", PyExc_RuntimeError);
-    py::class_<EmulatedDevice, std::shared_ptr<EmulatedDevice>>(m, "Device")
+    py::register_local_exception<so3krates::cuda::DeviceError>(m, "DeviceError", PyExc_RuntimeError);
+    py::class_<EmulatedDevice, std::shared_ptr<EmulatedDevice>>(m, "Device", py::module_local())
         .def(py::init<>())
         .def_property_readonly("live_allocations", &EmulatedDevice::liveAllocations)
         .def_property_readonly("allocations", &EmulatedDevice::allocationsSoFar)

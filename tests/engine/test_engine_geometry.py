@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from cases import load_case
 from random_models import PHYSICS, hyperparameters, random_box, random_model, random_molecule, random_rotation
+
+from openmm_so3krates import Potential
 
 STEP = 3e-4  # Å, or strain
 TRICLINIC = np.array([[9.0, 0.0, 0.0], [-3.0, 8.5, 0.0], [2.5, -3.5, 8.0]])
@@ -240,6 +243,19 @@ def test_separated_molecules_add_up(engine_of):
     )
     assert_close(both.energy, one.energy + two.energy, 1e-11)
     assert_close(both.forces, np.concatenate([one.forces, two.forces]), 1e-11)
+
+
+@pytest.mark.parametrize("distance", [8e3, 1e6])
+def test_molecules_very_far_apart_without_a_cutoff(so3lr, distance):
+    """Powers of the distance would leave the range of single precision."""
+    water = load_case("water")
+    alone = Potential(so3lr, precision="double", lr_cutoff=None).compute(water.atomic_numbers, water.positions)
+    both = Potential(so3lr, precision="single", lr_cutoff=None).compute(
+        np.tile(water.atomic_numbers, 2),
+        np.concatenate([water.positions, water.positions + distance * np.array([0.6, 0.0, 0.8])]),
+    )
+    assert abs(both.energy - 2 * alone.energy) < 1e-5
+    assert np.abs(both.forces - np.tile(alone.forces, (2, 1))).max() < 1e-5
 
 
 def test_molecule_in_a_huge_box_is_free(random_potential):

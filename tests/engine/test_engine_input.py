@@ -1,5 +1,7 @@
 """Bad input: one clear error each, and the engine is usable afterwards."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,13 @@ BAD = {
     "charge nan": ({"charge": float("nan")}, "charge"),
     "charge infinite": ({"charge": float("inf")}, "charge"),
     "charge text": ({"charge": "one"}, "charge"),
+    "complex charge": ({"charge": np.complex128(1)}, "charge must be a number"),
+    "masked charge": ({"charge": np.ma.masked}, "charge must be a number"),
+    "complex positions": ({"positions": np.array(POSITIONS, complex)}, "positions .*complex"),
+    "complex numbers in a list": ({"positions": moved([1j, 0.0, 0.0])}, "positions .*complex"),
+    "masked positions": ({"positions": np.ma.masked_greater(POSITIONS, 0.9)}, "positions is a masked array"),
+    "masked elements": ({"atomic_numbers": np.ma.masked_equal(NUMBERS, 8)}, "atomic_numbers is a masked array"),
+    "complex box": ({"cell": 10j * np.eye(3)}, "cell .*complex"),
     "charge none": ({"charge": None}, "charge"),
     "charges": ({"charge": [0.0, 1.0]}, "charge"),
     "spin nan": ({"spin": float("nan")}, "spin"),
@@ -95,6 +104,24 @@ def test_box_without_long_range_cutoff(so3lr):
         potential.compute(NUMBERS, POSITIONS, cell=20 * np.eye(3))
 
 
+def test_a_cutoff_far_larger_than_the_box(so3lr):
+    potential = Potential(so3lr, lr_cutoff=2000.0)
+    potential.compute(NUMBERS, POSITIONS)
+    with pytest.raises(ValueError, match=r"lr_cutoff.*images of the box"):
+        potential.compute(NUMBERS, POSITIONS, cell=10 * np.eye(3))
+
+
+@pytest.mark.parametrize("precision", ["single", "double"])
+@pytest.mark.parametrize("state", [{"charge": 1e300}, {"spin": 1e300}, {"charge": -1e300, "spin": 1e300}])
+def test_results_that_are_not_finite(so3lr, precision, state):
+    """Absurd settings give absurd finite numbers or one clear error, never NaN."""
+    potential = Potential(so3lr, precision=precision)
+    before = potential.compute(NUMBERS, POSITIONS)
+    with pytest.raises(ValueError, match="positions, the charge or the spin are far outside what the model describes"):
+        potential.compute(NUMBERS, POSITIONS, **state)
+    assert np.array_equal(potential.compute(NUMBERS, POSITIONS).forces, before.forces)
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -108,11 +135,26 @@ def test_box_without_long_range_cutoff(so3lr):
         ({"device": "abacus"}, "device.*cpu"),
         ({"threads": 0}, "threads"),
         ({"threads": -2}, "threads"),
+        ({"threads": 4097}, "threads must be a whole number from 1 to 4096, or None, not 4097"),
+        ({"threads": 2**70}, "threads must be a whole number"),
+        ({"threads": 1.5}, "threads must be a whole number"),
+        ({"threads": 2.0}, "threads must be a whole number"),
+        ({"threads": "2"}, "threads must be a whole number"),
+        ({"threads": True}, "threads must be a whole number"),
+        ({"precision": None}, "precision.*single.*double"),
+        ({"precision": ["single"]}, "precision.*single.*double"),
+        ({"precision": np.float32}, "precision.*single.*double"),
+        ({"lr_cutoff": 12 + 0j}, "lr_cutoff must be a number"),
     ],
 )
 def test_options(so3lr, options, message):
     with pytest.raises(ValueError, match=message):
         Potential(so3lr, **options)
+
+
+@pytest.mark.parametrize("threads", [1, np.int64(2), None])
+def test_numbers_of_threads(so3lr, threads):
+    assert Potential(so3lr, threads=threads).threads == (threads or len(os.sched_getaffinity(0)))
 
 
 def test_model_that_is_not_there(tmp_path):
@@ -124,5 +166,5 @@ def test_so3lr_names_its_elements(so3lr):
     with pytest.raises(ValueError, match="1, 6, 7, 8, 9, 15, 16, 17"):
         Potential(so3lr).compute([11], [[0.0, 0.0, 0.0]])
     assert np.isfinite(Potential(so3lr, allow_untrained_elements=True).compute([11], [[0.0, 0.0, 0.0]]).energy)
-    with pytest.raises(ValueError, match="119"):
+    with pytest.raises(ValueError, match=r"atomic number 119, for which model .* has no numbers"):
         Potential(so3lr, allow_untrained_elements=True).compute([119], [[0.0, 0.0, 0.0]])

@@ -60,10 +60,12 @@ def test_without_long_range_cutoff(engine_of, variation):
     assert_same(result, expected, 1e-10)
 
 
-def test_other_long_range_settings_than_the_models(engine_of):
+@pytest.mark.parametrize("width", [0.7, 7.5])
+def test_other_long_range_settings_than_the_models(engine_of, width):
+    """A switch wider than the cutoff fades dispersion at every distance."""
     model, system = random_model(hyperparameters(**VARIATIONS["everything"])), SYSTEMS["box"]
-    potential = engine_of(model, lr_cutoff=5.2, dispersion_switch_width=0.7)
-    model.lr_cutoff, model.dispersion_switch_width = 5.2, 0.7
+    potential = engine_of(model, lr_cutoff=5.2, dispersion_switch_width=width)
+    model.lr_cutoff, model.dispersion_switch_width = 5.2, width
     expected = model(system.atomic_numbers, system.positions, **system.call, virial=True)
     result = potential.compute(system.atomic_numbers, system.positions, **system.call, virial=True)
     assert_same(result, expected, 1e-10)

@@ -49,11 +49,13 @@ def test_double_without_long_range_cutoff(so3lr, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_single(so3lr, name):
-    """At most twice the error of the original code in float32, and a little where that one is exact by chance."""
+    """Closer to float64 than the original code in float32, but where that one is exact by chance."""
     case = load_case(name)
     result = compute(so3lr, case, "single", case.lr_cutoff)
     exact, single = case.double, case.single
-    assert error(result.forces, exact.forces) <= 2 * error(single.forces, exact.forces) + 2e-5
+    assert error(result.forces, exact.forces) < 1e-5 + 1e-7 * np.abs(exact.forces).max()
+    if name not in ("nacl_pair", "o2_triplet"):
+        assert error(result.forces, exact.forces) <= error(single.forces, exact.forces)
     assert error(result.energy, exact.energy) <= 2 * error(single.energy, exact.energy) + 1e-6 * case.num_atoms
     for key in ("partial_charges", "hirshfeld_ratios"):
         exact_values = getattr(exact, key)
@@ -64,6 +66,5 @@ def test_single(so3lr, name):
 def test_single_without_long_range_cutoff(so3lr, name):
     case = load_case(name)
     result = compute(so3lr, case, "single", None)
-    bound = 2 * error(case.single.forces, case.double.forces) + 2e-5
-    assert error(result.forces, case.no_cutoff.forces) <= bound
+    assert error(result.forces, case.no_cutoff.forces) < 1e-5
     assert error(result.energy, case.no_cutoff.energy) <= 3e-6 * case.num_atoms

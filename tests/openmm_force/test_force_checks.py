@@ -43,6 +43,22 @@ def test_an_index_out_of_range(so3lr, water):
     refused(system, "the System has 3 particles, there is no particle 3")
 
 
+def test_untrained_elements(so3lr):
+    """The force itself refuses them when it is made; one from XML does so at the latest here."""
+    force = SO3kratesForce(so3lr, atomic_numbers=[1, 11], atoms=[2, 1], allow_untrained_elements=True)
+    xml = openmm.XmlSerializer.serialize(force)
+    system = openmm.System()
+    for _ in range(3):
+        system.addParticle(1)
+    system.addForce(force)
+    openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
+    strict = xml.replace('allowUntrainedElements="1"', 'allowUntrainedElements="0"')
+    assert strict != xml
+    system.removeForce(0)
+    system.addForce(openmm.XmlSerializer.deserialize(strict))
+    refused(system, "particle 1 has the atomic number 11, which the model .* was not trained on")
+
+
 def test_virtual_sites(so3lr, water):
     system = make_system(water)
     system.addParticle(0)

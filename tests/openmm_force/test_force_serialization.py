@@ -203,6 +203,9 @@ def test_any_path_can_be_the_name(so3lr, tmp_path, name):
         ('precision="auto"', 'precision="half"', "unknown precision 'half'"),
         ('z="8"', 'z="800"', "atomic number 800"),
         ('charge="0"', 'charge="NaN"', "charge must be a finite number"),
+        ('spin="0"', 'spin="-1"', "spin must be a finite number .*, 0 or more"),
+        ('spin="0"', 'spin="NaN"', "spin must be a finite number"),
+        ('z="8"', 'z="118"', "atomic number 118, for which the model .* has no numbers"),
     ],
 )
 def test_refused_xml(so3lr, old, new, message):

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import openmm
@@ -115,6 +116,22 @@ def test_cast(so3lr):
     assert "2 atoms" in repr(again)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"charge": 5},
+        {"topology": water_topology()},
+        {"lr_cutoff": None},
+        {"lr_cutoff": 1.0 * unit.nanometer},
+        {"atoms": np.arange(2), "spin": 1},
+        {"embed_model": True},
+    ],
+)
+def test_a_cast_changes_nothing(so3lr, settings):
+    with pytest.raises(TypeError, match=f"takes no .*{list(settings)[-1]}.*make a new force"):
+        SO3kratesForce(SO3kratesForce(so3lr, atomic_numbers=[1, 1]), **settings)
+
+
 def test_a_force_belongs_to_one_system(so3lr):
     force = SO3kratesForce(so3lr, atomic_numbers=[1])
     system = openmm.System()
@@ -146,14 +163,31 @@ def test_a_loaded_model(so3lr, tmp_path):
     [
         ({}, ValueError, "give the topology, or the atomic numbers"),
         ({"atomic_numbers": []}, ValueError, "atomic_numbers is empty"),
-        ({"atomic_numbers": [1.5]}, TypeError, "atomic_numbers must be whole numbers"),
-        ({"atomic_numbers": [0]}, ValueError, "atom 0 has the atomic number 0"),
-        ({"atomic_numbers": [119]}, ValueError, "atom 0 has the atomic number 119"),
+        ({"atomic_numbers": [1.5]}, ValueError, r"atomic_numbers must be whole numbers, not 1\.5"),
+        ({"atomic_numbers": [math.nan]}, ValueError, "atomic_numbers must be whole numbers, not nan"),
+        ({"atomic_numbers": [2**40]}, ValueError, "atomic_numbers holds 1099511627776, which is out of range"),
+        ({"atomic_numbers": 8}, TypeError, "atomic_numbers must be a sequence of whole numbers, not 8"),
+        ({"atomic_numbers": ["O"]}, TypeError, "atomic_numbers must be a sequence of whole numbers, not of 'O'"),
+        ({"atomic_numbers": [0]}, ValueError, "atom 0 has the atomic number 0, for which the model .* has no numbers"),
+        ({"atomic_numbers": [-3]}, ValueError, "atom 0 has the atomic number -3"),
+        ({"atomic_numbers": [1, 119]}, ValueError, "atom 1 has the atomic number 119, for which the model"),
+        ({"atomic_numbers": [118], "allow_untrained_elements": True}, ValueError, "atomic number 118, for which"),
+        ({"topology": SimpleNamespace(topology=water_topology())}, TypeError, r"did you mean pdb\.topology\?"),
+        ({"topology": openmm.System()}, TypeError, r"must be an openmm\.app\.Topology, not a System$"),
+        ({"topology": [8, 1, 1]}, TypeError, r"must be an openmm\.app\.Topology, not a list$"),
+        ({"topology": "water.pdb", "atomic_numbers": [8]}, TypeError, r"must be an openmm\.app\.Topology, not a str$"),
         ({"atomic_numbers": [1, 11]}, ValueError, "atom 1 is Na, which the model .* was not trained on; it knows H, C"),
         ({"atomic_numbers": [1, 1], "atoms": [0]}, ValueError, "2 atomic numbers for 1 atoms"),
         ({"atomic_numbers": [1, 1], "atoms": [4, 4]}, ValueError, "particle 4 is named twice"),
         ({"atomic_numbers": [1], "atoms": [-1]}, ValueError, "particle index -1 is negative"),
-        ({"atomic_numbers": [1], "atoms": ["CA"]}, TypeError, "atoms must be whole numbers"),
+        ({"atomic_numbers": [1], "atoms": ["CA"]}, TypeError, "atoms must be a sequence of whole numbers"),
+        ({"atomic_numbers": [1], "atoms": [0.5]}, ValueError, r"atoms must be whole numbers, not 0\.5"),
+        (
+            {"atomic_numbers": [1], "atoms": [-(2**31) - 1]},
+            ValueError,
+            "atoms holds -2147483649, which is out",
+        ),
+        ({"atomic_numbers": [1, 1], "atoms": [True, False]}, TypeError, "atoms must be a sequence of whole .*True"),
         ({"atomic_numbers": [1], "atoms": []}, ValueError, "atoms is empty"),
         ({"topology": water_topology(), "atoms": [3]}, ValueError, "particle 3, but the topology has 3 atoms"),
         ({"topology": water_topology(), "atoms": [-1]}, ValueError, "particle -1, but the topology has 3 atoms"),
@@ -165,6 +199,11 @@ def test_a_loaded_model(so3lr, tmp_path):
         ({"atomic_numbers": [1], "charge": 1 * unit.nanometer}, ValueError, "cannot be converted"),
         ({"atomic_numbers": [1], "spin": None}, TypeError, "spin must be a number"),
         ({"atomic_numbers": [1], "spin": math.inf}, ValueError, "spin must be a finite number"),
+        (
+            {"atomic_numbers": [1], "spin": -1},
+            ValueError,
+            "spin must be a finite number of unpaired electrons, 0 or more",
+        ),
         ({"atomic_numbers": [1], "lr_cutoff": 0}, ValueError, "lr_cutoff must be positive"),
         ({"atomic_numbers": [1], "lr_cutoff": 12 * unit.kelvin}, ValueError, "cannot be converted"),
         ({"atomic_numbers": [1], "lr_cutoff": None, "periodic": True}, ValueError, "needs an lr_cutoff"),
@@ -200,6 +239,10 @@ def test_setters_refuse_what_is_no_number(so3lr):
         force.setCharge(True)
     with pytest.raises(ValueError, match="spin must be a finite number"):
         force.setSpin(math.nan)
+    force.setSpin(2)
+    with pytest.raises(ValueError, match="spin must be a finite number of unpaired electrons, 0 or more"):
+        force.setSpin(-1)
+    assert force.getSpin() == 2
     with pytest.raises(TypeError, match=r"an openmm\.Context is needed, not a System"):
         force.updateParametersInContext(openmm.System())
 

@@ -68,7 +68,8 @@ SO3K_INLINE void longRangeLanes(const LongRangeTerms<T> &t, const NeighborLanes<
         Vec<T> sSlope = T(fine) * (T(0.24428889) + rho * (T(2 * 0.04125273) + rho * T(-3 * 0.00078893))); // ds/du
         const T pSlope = t.gammaScale * T(2 * 2.54);
         Vec<T> p = pSlope * u, p2 = p * p, p4 = p2 * p2, p6 = p4 * p2;
-        Vec<T> R = r * toBohr, R2 = R * R, R4 = R2 * R2, R6 = R4 * R2;
+        // Beyond 3000 a0 dispersion is nothing, but R^9 would overflow float32.
+        Vec<T> R = minimum<T>(r * toBohr, broadcast<T>(T(3000))), R2 = R * R, R4 = R2 * R2, R6 = R4 * R2;
         Vec<T> s2 = s * s, s4 = s2 * s2;
         Vec<T> a = T(1) / (R6 + p6), b = T(1) / (R4 * R4 + p4 * p4), c = T(1) / (R6 * R4 + p6 * p4);
         Vec<T> a2 = a * a, b2 = T(10) * s2 * b * b, c2 = T(122.5) * s4 * c * c;

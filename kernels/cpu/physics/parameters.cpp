@@ -2,10 +2,12 @@
 
 #include <cmath>
 
+#include "radial/activation.h"
+
 namespace so3krates::cpu {
 
 namespace {
-double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
+double softplus(double x) { return activate(Activation::Softplus, x); }
 } // namespace
 
 ZblParameters::ZblParameters(const Model &model) : present(model.hyperparameters().zbl) {
@@ -30,7 +32,7 @@ LongRangeParameters::LongRangeParameters(const Model &model, double cutoff, doub
     if (!std::isinf(cutoff)) {
         const double x = cutoff / sigma;
         electrostaticsOn = 0.45 * cutoff;
-        dispersionOn = std::max(0.0, cutoff - switchWidth);
+        dispersionOn = cutoff - switchWidth;
         valueAtCutoff = std::erf(x) / cutoff;
         slopeAtCutoff = (2 * x / std::sqrt(M_PI) * std::exp(-x * x) - std::erf(x)) / (cutoff * cutoff);
     }

@@ -24,8 +24,9 @@ inline double switchValue(double r, double on, double off, double &slope) {
     return value;
 }
 
-// Energy of the pair (both directions), dE/dd in slope. rawCharge: Z^p by atomic number.
-inline double zblPair(const ZblParameters &parameters, const double *rawCharge, CutoffFunction kind, int exponent,
+// Energy of the pair (both directions), dE/dd in slope. elementCharge: Z^p by atomic number, a plain pointer since the
+// kernels may not touch std::vector (simd/vector.h).
+inline double zblPair(const ZblParameters &parameters, const double *elementCharge, CutoffFunction kind, int exponent,
                       double cutoff, int zi, int zj, double d, double &slope) {
     slope = 0;
     if (d >= zblSwitchEnd)
@@ -33,7 +34,7 @@ inline double zblPair(const ZblParameters &parameters, const double *rawCharge, 
     double switchSlope, cutoffSlope;
     const double s = switchValue(d, 0, zblSwitchEnd, switchSlope),
                  f = cutoffValue(kind, exponent, d, cutoff, cutoffSlope);
-    const double charge = rawCharge[zi] + rawCharge[zj];
+    const double charge = elementCharge[zi] + elementCharge[zj];
     double screening = 0, screeningSlope = 0;
     for (int k = 0; k < 4; k++) {
         const double a = parameters.decay[k] * charge, term = parameters.amplitude[k] * __builtin_exp(-a * d);

@@ -1,5 +1,5 @@
 #pragma once
-// C [n][columns] = (bias or C or 0) + A [n][k] * B [k][columns], B packed in panels by packing.h.
+// C [n][columns] = (bias or C or 0) + A [n][k] * B [k][columns], B packed in panels by PackedModelOwner::dense.
 // Register tiles of up to `tileRows` rows by two vectors; the sums run over k in rising order whatever n is, so a row's
 // result does not depend on the rows computed with it.
 

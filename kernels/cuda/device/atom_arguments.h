@@ -117,6 +117,7 @@ template <class T> struct ChargeArguments {
 
 // so3kSums: sums of columns of doubles over runs of rows, run r from starts[r] to starts[r+1].
 constexpr int maxSumColumns = 16;
+constexpr int sumThreads = 128; // per run
 struct SumArguments {
     int numRuns, numColumns;
     const int *starts;                   // [runs+1]

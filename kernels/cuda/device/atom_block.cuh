@@ -3,6 +3,7 @@
 
 #include "cuda/device/activation.cuh"
 #include "cuda/device/atom_arguments.h"
+#include "cuda/device/dynamic_shared.cuh"
 #include "cuda/device/math.cuh"
 #include "cuda/device/shape.cuh"
 #include "cuda/device/warp.cuh"

@@ -69,9 +69,9 @@ __device__ inline void exchange(const AtomBlock &block, const AtomArguments<Real
     __syncthreads();
 }
 
-// Features [N][F] with the layer's messages, evAttended [N][M] -> the layer's output, the next layer's evIn and q, k, v.
-// One block of atomThreads threads per blockAtoms atoms; per atom about 2 F + 2 M numbers read and 6 F + M written, 6 F
-// more for the way back; per block all per-atom weights of the layer (2 or 4 F^2 + (F+D)^2 + projections).
+// Features [N][F] with the layer's messages, evAttended [N][M] -> the layer's output, the next layer's evIn and q, k,
+// v. One block of atomThreads threads per blockAtoms atoms; per atom about 2 F + 2 M numbers read and 6 F + M written,
+// 6 F more for the way back; per block all per-atom weights of the layer (2 or 4 F^2 + (F+D)^2 + projections).
 extern "C" __global__ void so3kAtomForward(AtomArguments<Real> a) {
     SO3K_DYNAMIC_SHARED(Real, shared);
     const AtomBlock block = atomBlock(shared, a.numAtoms);

@@ -6,11 +6,9 @@
 namespace so3krates {
 namespace cuda {
 
-constexpr int sumThreads = 128;
-
 // sums[r][c] = sum of column c over the rows of run r. A block of sumThreads threads per run: each thread adds up every
-// sumThreads-th row, then the threads' sums are added pairwise. Called twice for molecules: first over chunks of at most
-// a thousand atoms, then over each molecule's chunks, so that one molecule of a million atoms keeps the GPU busy.
+// sumThreads-th row, then the threads' sums are added pairwise. Called twice for molecules: first over chunks of at
+// most a thousand atoms, then over each molecule's chunks, so that one molecule of a million atoms keeps the GPU busy.
 extern "C" __global__ void so3kSums(SumArguments a) {
     __shared__ double part[sumThreads];
     const int run = blockIdx.x, begin = a.starts[run], end = a.starts[run + 1];

@@ -64,8 +64,8 @@ __device__ inline Real dispersionPair(const LongRangeArguments<Real> &a, Real r,
     const Real perRatio = -Real(hartree) * c6 * ratioJ, factor = perRatio * ratioI;
     slope = factor * (f * bracketR * toBohr + switchSlope * bracket);
     const Real uSlope = bracketP * pSlope + bracketS * sSlope;
-    ratioSlope = perRatio * f * bracket +
-                 factor * f * uSlope * u / (7 * polarizability) * (Real(0.5) * freePolarizabilityI);
+    ratioSlope =
+        perRatio * f * bracket + factor * f * uSlope * u / (7 * polarizability) * (Real(0.5) * freePolarizabilityI);
     return factor * f * bracket;
 }
 
@@ -85,10 +85,9 @@ __device__ inline void longRangePair(const LongRangeArguments<Real> &a, int i, i
     }
     if (a.dispersion) {
         const int species = a.species[i];
-        const Real energy =
-            dispersionPair(a, distance, a.c6[species * a.numSpecies + a.species[j]], a.ratio[i], a.ratio[j],
-                           Real(0.5) * (a.polarizability[i] + a.polarizability[j]), a.freePolarizability[species],
-                           slope, ratioSlope);
+        const Real energy = dispersionPair(a, distance, a.c6[species * a.numSpecies + a.species[j]], a.ratio[i],
+                                           a.ratio[j], Real(0.5) * (a.polarizability[i] + a.polarizability[j]),
+                                           a.freePolarizability[species], slope, ratioSlope);
         sums.dispersion += 0.5 * double(energy);
         sums.ratio += double(ratioSlope);
         along += slope;

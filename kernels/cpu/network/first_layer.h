@@ -1,0 +1,40 @@
+#pragma once
+// The first layer's attention coefficients from the tables of cpu/first_layer.h: what attentionForward computes, for a
+// fraction of its work.
+
+#include "cpu/evaluation.h"
+#include "cpu/simd/vector.h"
+
+namespace so3krates::cpu::SO3KRATES_ARCH {
+
+template <class T> void firstLayerForward(const Evaluation<T> &e, int begin, int end) {
+    constexpr int order = RadialTable::order;
+    const Shape &s = e.model->shape;
+    const FirstLayerView<T> &tables = e.firstLayer;
+    const int intervals = e.model->tableIntervals, alphaRow = s.alphaRow();
+    const double inverseStep = intervals / e.model->cutoff;
+    for (int p = begin; p < end; p++) {
+        const double x = e.distance[p] * inverseStep;
+        const int interval = x < intervals ? int(x) : intervals - 1;
+        const Vec<T> t = broadcast<T>(T(x - interval));
+        const int kinds = tables.kind[e.pairs.i[p]] * tables.mostKinds + tables.kind[e.pairs.j[p]];
+        const T *c = tables.tables[kinds] + long(interval) * order * tables.row;
+        const T cut = e.cutoff[2L * p], cutSlope = e.cutoff[2L * p + 1];
+        T alpha[tables.mostRow], alphaSlope[tables.mostRow];
+        for (int k = 0; k < tables.row; k += lanes<T>) {
+            Vec<T> value = load<T>(c + (order - 1) * tables.row + k), slope = zero<T>();
+#pragma GCC unroll 5
+            for (int power = order - 2; power >= 0; power--) {
+                slope = slope * t + value;
+                value = value * t + load<T>(c + power * tables.row + k);
+            }
+            store<T>(alpha + k, cut * value);
+            store<T>(alphaSlope + k, cutSlope * value + (cut * T(inverseStep)) * slope);
+        }
+        __builtin_memcpy(e.layer[0].alpha + long(p) * alphaRow, alpha, sizeof(T) * alphaRow);
+        if (e.withGradient)
+            __builtin_memcpy(e.layer[0].alphaSlope + long(p) * alphaRow, alphaSlope, sizeof(T) * alphaRow);
+    }
+}
+
+} // namespace so3krates::cpu::SO3KRATES_ARCH
