@@ -4,6 +4,8 @@
 process of their own with AddressSanitizer and UndefinedBehaviorSanitizer in everything that is emulated.
 """
 
+import contextlib
+import fcntl
 import importlib.util
 import os
 import subprocess
@@ -27,6 +29,15 @@ def _run(*command: str, env: dict[str, str] | None = None) -> str:
     return done.stdout
 
 
+@contextlib.contextmanager
+def _alone(folder: Path):
+    """Several test processes may want to build in one folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @cache
 def _configured(sanitize: bool) -> Path:
     folder = ROOT / "build" / ("emulation-sanitized" if sanitize else "emulation")
@@ -42,7 +53,8 @@ def _configured(sanitize: bool) -> Path:
     else:
         options += ["-DCMAKE_CXX_FLAGS=-O2"]
     pybind11 = _run(sys.executable, "-m", "pybind11", "--cmakedir").strip()
-    _run(_cmake(), "-S", str(ROOT), "-B", str(folder), f"-Dpybind11_DIR={pybind11}", *options)
+    with _alone(folder):
+        _run(_cmake(), "-S", str(ROOT), "-B", str(folder), f"-Dpybind11_DIR={pybind11}", *options)
     return folder
 
 
@@ -55,7 +67,8 @@ def _cmake() -> str:
 def _built(shape: str, sanitize: bool) -> Path:
     folder = _configured(sanitize)
     name = f"_emulated_{shape}"
-    _run(_cmake(), "--build", str(folder), "--target", name, "-j", "2")
+    with _alone(folder):
+        _run(_cmake(), "--build", str(folder), "--target", name, "-j", "2")
     return folder / "tests" / "cuda_emulation" / (name + sysconfig.get_config_var("EXT_SUFFIX"))
 
 
