@@ -176,8 +176,9 @@ void bindAttention(py::module_ &m) {
     });
     // [layer][filter][interval][6][F], the radial biases included
     m.def("radial_table", [](const py::bytes &file) {
-        const RadialTable table = makeRadialTable(*Model::fromBytes(file, "bytes"));
-        const std::vector<py::ssize_t> shape{table.numLayers, 2, table.intervals, RadialTable::order,
+        const auto model = Model::fromBytes(file, "bytes");
+        const RadialTable table = makeRadialTable(*model);
+        const std::vector<py::ssize_t> shape{model->hyperparameters().numLayers, 2, table.intervals, RadialTable::order,
                                              table.numFeatures};
         return py::array_t<float>(shape, table.coefficients.data());
     });
