@@ -1,5 +1,6 @@
 # make md    sets everything up, gets SO3LR's weights and runs a capped alanine peptide for ten picoseconds
 # make test  runs the linters and all tests
+# make test-long  runs what takes minutes to build: whole CUDA kernels of large shapes under the sanitizers
 # Both make and use .venv in this folder. PYTHON=python3.12 make … picks the Python to make it with.
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ CXX_SOURCES := $(shell git ls-files 'kernels/*.cpp' 'kernels/*.h' 'tests/*.cpp' 
 BUILD_INPUTS := $(shell find kernels cmake CMakeLists.txt pyproject.toml -type f 2>/dev/null)
 OUTPUT ?= md-output
 
-.PHONY: md test lint format clean
+.PHONY: md test test-long lint format clean
 
 md: $(VENV)/.installed
 	$(VENV)/bin/so3krates install so3lr
@@ -17,6 +18,9 @@ md: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev lint
 	$(RUN) pytest
+
+test-long: $(VENV)/.installed-dev
+	$(RUN) pytest -m long
 
 lint: $(VENV)/.installed-dev
 	$(RUN) ruff check .

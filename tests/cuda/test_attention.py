@@ -182,5 +182,6 @@ def test_shapes_too_wide_for_a_gpu_are_refused(emulated):
         check_shape(1056, 4, 3)
 
 
+@pytest.mark.long
 def test_sanitized(sanitized):
     sanitized(__file__, "-k", "odd_double")

@@ -172,6 +172,7 @@ def test_odd_shape(emulated, tmp_path, variation):
     assert_as_pytorch(emulated("odd_double"), tmp_path, hyper, [random_molecule(), random_box()])
 
 
+@pytest.mark.long
 def test_wide_shape(emulated, tmp_path):
     """Rows so wide that a block holds two atoms; a charge head alone."""
     assert_as_pytorch(emulated("wide_double"), tmp_path, hyperparameters(**WIDE), [random_molecule(), random_box()])
@@ -248,6 +249,7 @@ def test_input_is_checked(emulated, so3lr):
         without_cutoff.compute(case.atomic_numbers, case.positions, cell=np.eye(3) * 20)
 
 
+@pytest.mark.long
 def test_sanitized(sanitized):
     """Molecule and box from end to end with AddressSanitizer and UndefinedBehaviorSanitizer."""
     sanitized(
