@@ -180,7 +180,9 @@ def test_shapes_too_wide_for_a_gpu_are_refused(emulated):
     check_shape(1024, 8, 4)
     check_shape(512, 512, 1)
     # which of the two depends on whether another module has taught pybind11 about ModelError in this process
-    with pytest.raises((RuntimeError, ModelError), match=r"num_features = 1056 with 4 heads .* 1152 threads per atom.*on the CPU"):
+    with pytest.raises(
+        (RuntimeError, ModelError), match=r"num_features = 1056 with 4 heads .* 1152 threads per atom.*on the CPU"
+    ):
         check_shape(1056, 4, 3)
 
 
