@@ -11,8 +11,10 @@ import numbers
 import operator
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import openmm
 from openmm import unit
 from openmm.app import Topology, element
@@ -36,6 +38,20 @@ except ImportError as error:
 PRECISIONS = ("auto", "single", "double")
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What a SO3kratesForce says of one structure beside the forces; atoms in the order of `force.getAtoms()`.
+
+    The energy parts are scaled as the force is, so that their sum is its energy. All else is the model's, whatever
+    the scale.
+    """
+
+    energy_parts: dict[str, unit.Quantity]  # kJ/mol: network, zbl, electrostatics, dispersion
+    partial_charges: unit.Quantity  # (N,) e, summing to the region's charge; 0 if the model predicts none
+    hirshfeld_ratios: np.ndarray  # (N,); 1 if the model predicts none
+    dipole: unit.Quantity  # (3,) e nm, sum of partial charge times position as getState() gives it, not wrapped
+
+
 class SO3kratesForce(openmm.Force):
     """The energy of all or some particles of a System by a SO3krates model such as SO3LR.
 
@@ -56,6 +72,11 @@ class SO3kratesForce(openmm.Force):
     `periodic`: whether the region is periodic with the System's box; None: if the topology has a box.
     `precision`: "single", "double" or "auto" (also None): the platform's own, which is double on Reference and single
         on CPU.
+    `scale`: factor of energy and forces, any finite number; -1 subtracts a model from another force's.
+    `scale_parameter`: name of a Context parameter, another such factor, which `context.setParameter` changes; the
+        energy is scale × parameter × the model's. Where that product is 0 nothing is computed. Several forces may
+        name one parameter.
+    `scale_parameter_default`: the parameter's value in a new Context; the same for all forces that name it.
     `embed_model`: write the whole model file into XML; otherwise XML holds its name and SHA-256 and reading it needs
         that very file under that name.
     `allow_untrained_elements`: compute elements that the model has parameters for but was not trained on.
@@ -81,6 +102,9 @@ class SO3kratesForce(openmm.Force):
         precision: str | None = None,
         embed_model: bool = False,
         allow_untrained_elements: bool = False,
+        scale: float = 1.0,
+        scale_parameter: str | None = None,
+        scale_parameter_default: float = 1.0,
     ):
         if isinstance(model, openmm.Force):
             _refuse_settings({name: value for name, value in locals().items() if name not in ("self", "model")})
@@ -113,6 +137,8 @@ class SO3kratesForce(openmm.Force):
             self._refuse_untrained_elements()
         self.setCharge(charge)
         self.setSpin(spin)
+        self.setScale(scale)
+        self.setScaleParameter(scale_parameter, scale_parameter_default)
         _openmm.set_lr_cutoff(self, cutoff)
         if dispersion_switch_width is not None:
             width = _positive(dispersion_switch_width, unit.nanometer, "dispersion_switch_width")
@@ -194,9 +220,78 @@ class SO3kratesForce(openmm.Force):
         """
         _openmm.set_spin(self, _number(spin, unit.dimensionless, "spin"))
 
+    def getScale(self) -> float:
+        """Factor of energy and forces, beside the scale parameter's value."""
+        return _openmm.get_scale(self)
+
+    def setScale(self, scale: float) -> None:
+        """Factor of energy and forces, beside the scale parameter's value.
+
+        A Context takes it up by `updateParametersInContext`. Raises `TypeError` or `ValueError` if it is not a finite
+        number.
+        """
+        _openmm.set_scale(self, _number(scale, unit.dimensionless, "scale"))
+
     def updateParametersInContext(self, context: openmm.Context) -> None:
-        """Copies charge and spin to a Context that was made of a System holding this force."""
+        """Copies charge, spin and scale to a Context that was made of the System holding this force."""
         _openmm.update_parameters_in_context(self, context)
+
+    # -- the scale as a parameter of the Context -------------------------------------------------
+
+    def getScaleParameter(self) -> str | None:
+        """Name of the Context parameter that multiplies energy and forces; None: none."""
+        return _openmm.get_scale_parameter(self) or None
+
+    def getScaleParameterDefault(self) -> float:
+        """The scale parameter's value in a new Context."""
+        return _openmm.get_scale_parameter_default(self)
+
+    def setScaleParameter(self, name: str | None, default: float = 1.0) -> None:
+        """Names the Context parameter that multiplies energy and forces, for Contexts made from now on; None: none.
+
+        Raises `TypeError` or `ValueError` if the name is no text or empty, or the default not a finite number.
+        """
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"scale_parameter must be the name of a Context parameter, not {name!r}")
+        if name == "":
+            raise ValueError("scale_parameter is empty; give the Context parameter a name, or None for no parameter")
+        default = _number(default, unit.dimensionless, "scale_parameter_default")
+        _openmm.set_scale_parameter(self, name or "", default)
+
+    def addEnergyParameterDerivative(self, name: str) -> None:
+        """Asks for the derivative of the energy by the scale parameter, as OpenMM's forces do.
+
+        `context.getState(parameterDerivatives=True).getEnergyParameterDerivatives()` then holds the sum over all forces
+        of the Context that were asked, kJ/mol; of this one it is scale × the model's energy. The model is then
+        computed also where scale × parameter is 0. Raises `ValueError` if `name` is not the scale parameter.
+        """
+        _openmm.add_energy_parameter_derivative(self, name)
+
+    def getNumEnergyParameterDerivatives(self) -> int:
+        """1 if the derivative by the scale parameter was asked for, else 0."""
+        return int(_openmm.has_energy_parameter_derivative(self))
+
+    def getEnergyParameterDerivativeName(self, index: int) -> str:
+        """The scale parameter, if `index` is 0 and its derivative was asked for. Raises `IndexError` otherwise."""
+        if index not in range(self.getNumEnergyParameterDerivatives()):
+            raise IndexError(f"there is no derivative {index}: {self.getNumEnergyParameterDerivatives()} was asked for")
+        return _openmm.get_scale_parameter(self)
+
+    # -- what it predicts --------------------------------------------------------------------------
+
+    def getPrediction(self, context: openmm.Context) -> Prediction:
+        """Charges, Hirshfeld ratios, dipole and energy parts at the current positions of a Context.
+
+        One evaluation without forces; the Context stays as it is. Raises `OpenMMException` if this force is not in the
+        Context's System or the model cannot be computed there, and `TypeError` if `context` is no Context.
+        """
+        values = _openmm.get_prediction(self, context)
+        return Prediction(
+            energy_parts={part: value * unit.kilojoule_per_mole for part, value in values["energy_parts"].items()},
+            partial_charges=values["partial_charges"] * unit.elementary_charge,
+            hirshfeld_ratios=values["hirshfeld_ratios"],
+            dipole=values["dipole"] * (unit.elementary_charge * unit.nanometer),
+        )
 
     def __repr__(self) -> str:
         return f"<SO3kratesForce of {self.getModelName()!r} on {len(self.getAtomicNumbers())} atoms>"
@@ -233,8 +328,8 @@ def _refuse_settings(settings: dict) -> None:
     given = [name for name, value in settings.items() if value is not parameters[name].default]
     if given:
         raise TypeError(
-            f"SO3kratesForce(force) is the force as it is and takes no {', '.join(given)}; use setCharge and setSpin, "
-            "or make a new force from the model"
+            f"SO3kratesForce(force) is the force as it is and takes no {', '.join(given)}; use setCharge, setSpin and "
+            "setScale, or make a new force from the model"
         )
 
 

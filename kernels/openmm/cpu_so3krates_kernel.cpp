@@ -27,6 +27,7 @@ void CpuCalcSO3kratesForceKernel::initialize(const OpenMM::System &system, const
     periodic = force.usesPeriodicBoundaryConditions();
     charge = force.getCharge();
     spin = force.getSpin();
+    derivativeParameter = force.hasEnergyParameterDerivative() ? force.getScaleParameter() : "";
 
     const bool inDouble = force.getPrecision() == Precision::Automatic ? getPlatform().supportsDoublePrecision()
                                                                        : force.getPrecision() == Precision::Double;
@@ -42,8 +43,13 @@ void CpuCalcSO3kratesForceKernel::initialize(const OpenMM::System &system, const
     }
 }
 
-double CpuCalcSO3kratesForceKernel::execute(OpenMM::ContextImpl &context, bool includeForces, bool includeEnergy) {
-    auto &data = *static_cast<OpenMM::ReferencePlatform::PlatformData *>(context.getPlatformData());
+static OpenMM::ReferencePlatform::PlatformData &dataOf(OpenMM::ContextImpl &context) {
+    return *static_cast<OpenMM::ReferencePlatform::PlatformData *>(context.getPlatformData());
+}
+
+// At the Context's positions.
+void CpuCalcSO3kratesForceKernel::compute(OpenMM::ContextImpl &context, const so3krates::Results &results) {
+    auto &data = dataOf(context);
     const std::vector<Vec3> &allPositions = *data.positions;
     for (size_t atom = 0; atom < particles.size(); atom++)
         for (int k = 0; k < 3; k++)
@@ -60,10 +66,6 @@ double CpuCalcSO3kratesForceKernel::execute(OpenMM::ContextImpl &context, bool i
     molecule.charges = &charge;
     molecule.spins = &spin;
     molecule.cells = periodic ? cell : nullptr;
-    so3krates::Energies energies;
-    so3krates::Results results;
-    results.energies = includeEnergy ? &energies : nullptr;
-    results.forces = includeForces ? forces.data() : nullptr;
     PoolTeam team(data.threads);
     try {
         potential->compute(molecule, results, team);
@@ -71,13 +73,48 @@ double CpuCalcSO3kratesForceKernel::execute(OpenMM::ContextImpl &context, bool i
         throw OpenMMException(std::string("SO3kratesForce: ") + error.what() +
                               (wholeSystem ? "" : " (atoms are counted in the order of the force's atoms)"));
     }
+}
+
+double CpuCalcSO3kratesForceKernel::execute(OpenMM::ContextImpl &context, bool includeForces, bool includeEnergy,
+                                            const Scaling &scaling) {
+    const bool withDerivative = !derivativeParameter.empty();
+    so3krates::Energies energies;
+    so3krates::Results results;
+    results.energies = includeEnergy || withDerivative ? &energies : nullptr;
+    results.forces = includeForces ? forces.data() : nullptr;
+    compute(context, results);
     if (includeForces) {
-        std::vector<Vec3> &allForces = *data.forces;
+        const double unit = KJ_PER_MOL_NM_PER_EV_ANGSTROM * scaling.factor;
+        std::vector<Vec3> &allForces = *dataOf(context).forces;
         for (size_t atom = 0; atom < particles.size(); atom++)
             for (int k = 0; k < 3; k++)
-                allForces[particles[atom]][k] += forces[3 * atom + k] * KJ_PER_MOL_NM_PER_EV_ANGSTROM;
+                allForces[particles[atom]][k] += forces[3 * atom + k] * unit;
     }
-    return includeEnergy ? energies.total * KJ_PER_MOL_PER_EV : 0;
+    const double energy = energies.total * KJ_PER_MOL_PER_EV;
+    if (withDerivative)
+        (*dataOf(context).energyParameterDerivatives)[derivativeParameter] += energy * scaling.derivative;
+    return includeEnergy ? energy * scaling.factor : 0;
+}
+
+SO3kratesPrediction CpuCalcSO3kratesForceKernel::predict(OpenMM::ContextImpl &context) {
+    SO3kratesPrediction prediction;
+    prediction.partialCharges.resize(particles.size());
+    prediction.hirshfeldRatios.resize(particles.size());
+    so3krates::Energies energies;
+    double dipole[3];
+    so3krates::Results results;
+    results.energies = &energies;
+    results.partialCharges = prediction.partialCharges.data();
+    results.hirshfeldRatios = prediction.hirshfeldRatios.data();
+    results.dipoles = dipole;
+    compute(context, results);
+    prediction.network = energies.network * KJ_PER_MOL_PER_EV;
+    prediction.zbl = energies.zbl * KJ_PER_MOL_PER_EV;
+    prediction.electrostatics = energies.electrostatics * KJ_PER_MOL_PER_EV;
+    prediction.dispersion = energies.dispersion * KJ_PER_MOL_PER_EV;
+    for (int k = 0; k < 3; k++)
+        prediction.dipole[k] = dipole[k] / ANGSTROM_PER_NM;
+    return prediction;
 }
 
 void CpuCalcSO3kratesForceKernel::copyParametersToContext(OpenMM::ContextImpl &, const SO3kratesForce &force) {

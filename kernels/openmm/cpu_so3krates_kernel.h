@@ -13,13 +13,17 @@ class CpuCalcSO3kratesForceKernel : public CalcSO3kratesForceKernel {
 public:
     using CalcSO3kratesForceKernel::CalcSO3kratesForceKernel;
     void initialize(const OpenMM::System &system, const SO3kratesForce &force) override;
-    double execute(OpenMM::ContextImpl &context, bool includeForces, bool includeEnergy) override;
+    double execute(OpenMM::ContextImpl &context, bool includeForces, bool includeEnergy,
+                   const Scaling &scaling) override;
+    SO3kratesPrediction predict(OpenMM::ContextImpl &context) override;
     void copyParametersToContext(OpenMM::ContextImpl &context, const SO3kratesForce &force) override;
 
 private:
+    void compute(OpenMM::ContextImpl &context, const so3krates::Results &results);
     std::unique_ptr<so3krates::Potential> potential;
     bool periodic = false, wholeSystem = true;
     double charge = 0, spin = 0;
+    std::string derivativeParameter;           // empty: no derivative is wanted
     std::vector<int> particles, atomicNumbers; // [atoms]
     std::vector<double> positions, forces;     // [atoms][3] Å, eV/Å
 };

@@ -4,6 +4,7 @@
 // XmlSerializer.deserialize, so that ownership and System.addForce work as for OpenMM's own forces; the address of
 // the C++ object is then read from the proxy (`int(proxy.this)`).
 
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -23,6 +24,7 @@
 namespace py = pybind11;
 using OpenMM::OpenMMException;
 using SO3kratesPlugin::SO3kratesForce;
+using SO3kratesPlugin::SO3kratesPrediction;
 
 static std::string minorVersion(const std::string &version) {
     return version.substr(0, version.find('.', version.find('.') + 1));
@@ -105,6 +107,29 @@ static const char *getPrecision(const SO3kratesForce &force) {
     return precision == Precision::Single ? "single" : precision == Precision::Double ? "double" : "auto";
 }
 
+// --- predictions --------------------------------------------------------------------------------------------------
+
+static py::array_t<double> array(const std::vector<double> &values) {
+    return py::array_t<double>((py::ssize_t)values.size(), values.data());
+}
+
+// kJ/mol, e, e nm
+static py::dict getPrediction(py::handle force, py::handle context) {
+    const SO3kratesPrediction prediction = get(force).getPrediction(*pointer<OpenMM::Context>(context, "Context"));
+    py::dict result, parts;
+    parts["network"] = prediction.network;
+    parts["zbl"] = prediction.zbl;
+    parts["electrostatics"] = prediction.electrostatics;
+    parts["dispersion"] = prediction.dispersion;
+    result["energy_parts"] = parts;
+    result["partial_charges"] = array(prediction.partialCharges);
+    result["hirshfeld_ratios"] = array(prediction.hirshfeldRatios);
+    result["dipole"] = array({prediction.dipole[0], prediction.dipole[1], prediction.dipole[2]});
+    return result;
+}
+
+// --- warnings and errors ------------------------------------------------------------------------------------------
+
 // Warnings reach Python's warnings module; one that the user has made an error stops what caused it.
 static void warnInPython(const std::string &message) {
     py::gil_scoped_acquire gil;
@@ -150,6 +175,19 @@ PYBIND11_MODULE(_openmm, m) {
     m.def("set_charge", [](py::handle force, double value) { checked([&] { get(force).setCharge(value); }); });
     m.def("get_spin", [](py::handle force) { return get(force).getSpin(); });
     m.def("set_spin", [](py::handle force, double value) { checked([&] { get(force).setSpin(value); }); });
+    m.def("get_scale", [](py::handle force) { return get(force).getScale(); });
+    m.def("set_scale", [](py::handle force, double value) { checked([&] { get(force).setScale(value); }); });
+    m.def("get_scale_parameter", [](py::handle force) { return get(force).getScaleParameter(); });
+    m.def("get_scale_parameter_default", [](py::handle force) { return get(force).getScaleParameterDefault(); });
+    m.def("set_scale_parameter", [](py::handle force, const std::string &name, double defaultValue) {
+        checked([&] { get(force).setScaleParameter(name, defaultValue); });
+    });
+    m.def("has_energy_parameter_derivative",
+          [](py::handle force) { return get(force).hasEnergyParameterDerivative(); });
+    m.def("add_energy_parameter_derivative", [](py::handle force, const std::string &name) {
+        checked([&] { get(force).addEnergyParameterDerivative(name); });
+    });
+    m.def("get_prediction", &getPrediction);
     m.def("get_lr_cutoff", [](py::handle force) { return get(force).getLRCutoff(); });
     m.def("set_lr_cutoff", [](py::handle force, double value) { checked([&] { get(force).setLRCutoff(value); }); });
     m.def("get_dispersion_switch_width", [](py::handle force) { return get(force).getDispersionSwitchWidth(); });

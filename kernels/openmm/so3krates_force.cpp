@@ -5,6 +5,7 @@
 
 #include "model_registry.h"
 #include "openmm/OpenMMException.h"
+#include "openmm/internal/ContextImpl.h"
 #include "so3krates_force_impl.h"
 #include "units.h"
 
@@ -58,6 +59,27 @@ void SO3kratesForce::setSpin(double value) {
     spin = value;
 }
 
+void SO3kratesForce::setScale(double value) {
+    require(std::isfinite(value), "the scale must be a finite number");
+    scale = value;
+}
+
+void SO3kratesForce::setScaleParameter(const std::string &name, double defaultValue) {
+    require(std::isfinite(defaultValue), "the default of the scale parameter must be a finite number");
+    if (name != scaleParameter)
+        energyParameterDerivative = false;
+    scaleParameter = name;
+    scaleParameterDefault = defaultValue;
+}
+
+void SO3kratesForce::addEnergyParameterDerivative(const std::string &name) {
+    require(!name.empty() && name == scaleParameter,
+            "there is no derivative by '" + name + "'; " +
+                (scaleParameter.empty() ? "this force has no scale parameter (scale_parameter)"
+                                        : "its scale parameter is '" + scaleParameter + "'"));
+    energyParameterDerivative = true;
+}
+
 void SO3kratesForce::setLRCutoff(double value) {
     require(value > 0, "the long-range cutoff must be a positive length in nm, or infinity (None) for no cutoff");
     lrCutoff = value;
@@ -70,8 +92,23 @@ void SO3kratesForce::setDispersionSwitchWidth(double value) {
 
 void SO3kratesForce::setBonds(std::vector<std::pair<int, int>> value) { bonds = std::move(value); }
 
+// The force's part in the Context; OpenMM's own message does not tell what to do.
+static SO3kratesForceImpl &implIn(const SO3kratesForce &force, OpenMM::ContextImpl &context) {
+    for (OpenMM::ForceImpl *impl : context.getForceImpls())
+        if (&impl->getOwner() == &force)
+            return dynamic_cast<SO3kratesForceImpl &>(*impl);
+    throw OpenMMException("SO3kratesForce: this force is not part of the Context's System; use the one that was added "
+                          "to it, or SO3kratesForce(context.getSystem().getForce(i))");
+}
+
 void SO3kratesForce::updateParametersInContext(OpenMM::Context &context) {
-    dynamic_cast<SO3kratesForceImpl &>(getImplInContext(context)).updateParametersInContext(getContextImpl(context));
+    OpenMM::ContextImpl &impl = getContextImpl(context);
+    implIn(*this, impl).updateParametersInContext(impl);
+}
+
+SO3kratesPrediction SO3kratesForce::getPrediction(OpenMM::Context &context) const {
+    OpenMM::ContextImpl &impl = const_cast<SO3kratesForce *>(this)->getContextImpl(context);
+    return implIn(*this, impl).predict(impl);
 }
 
 OpenMM::ForceImpl *SO3kratesForce::createImpl() const { return new SO3kratesForceImpl(*this); }

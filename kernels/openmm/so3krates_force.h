@@ -10,8 +10,17 @@
 #include "model/model.h"
 #include "openmm/Context.h"
 #include "openmm/Force.h"
+#include "openmm/Vec3.h"
 
 namespace SO3kratesPlugin {
+
+// What the model says of one structure beside the forces.
+struct SO3kratesPrediction {
+    double network = 0, zbl = 0, electrostatics = 0, dispersion = 0; // parts of the energy, kJ/mol
+    std::vector<double> partialCharges;                              // [atoms] e; 0 if the model predicts none
+    std::vector<double> hirshfeldRatios;                             // [atoms]; 1 if the model predicts none
+    OpenMM::Vec3 dipole; // e nm, sum of charge times position, which are not wrapped
+};
 
 // The energy of some or all particles of a System by a frozen SO3krates model.
 //
@@ -35,13 +44,29 @@ public:
     // As given: empty if the region is the whole System.
     const std::vector<int> &getParticles() const { return particles; }
 
-    // Total charge of the region (e) and its number of unpaired electrons. A Context takes later changes up by
-    // updateParametersInContext(), all other settings when it is created or reinitialized.
+    // Total charge of the region (e) and its number of unpaired electrons. A Context takes later changes of these two
+    // and of the scale up by updateParametersInContext(), all other settings when it is created or reinitialized.
     double getCharge() const { return charge; }
     void setCharge(double value);
     double getSpin() const { return spin; } // 0 or more
     void setSpin(double value);
     void updateParametersInContext(OpenMM::Context &context);
+
+    // Energy and forces are the model's times scale, times the value of a Context parameter if one is named. Where
+    // the product is 0 nothing is computed. Any finite number.
+    double getScale() const { return scale; }
+    void setScale(double value);
+    // Empty: none. Several forces may name one parameter; OpenMM wants the same default of all of them.
+    const std::string &getScaleParameter() const { return scaleParameter; }
+    double getScaleParameterDefault() const { return scaleParameterDefault; }
+    void setScaleParameter(const std::string &name, double defaultValue = 1);
+    // Asks for the derivative of the energy by a parameter, which must be the one above.
+    void addEnergyParameterDerivative(const std::string &name);
+    bool hasEnergyParameterDerivative() const { return energyParameterDerivative; }
+
+    // The model at the current positions of a Context whose System holds this force; one evaluation without forces.
+    // The parts of the energy are scaled, so that their sum is this force's energy; all else is the model's.
+    SO3kratesPrediction getPrediction(OpenMM::Context &context) const;
 
     // nm; infinity: none, which needs a region that is not periodic. Default: the model's.
     double getLRCutoff() const { return lrCutoff; }
@@ -74,7 +99,10 @@ private:
     std::vector<int> atomicNumbers, particles;
     std::vector<std::pair<int, int>> bonds;
     double charge = 0, spin = 0, lrCutoff, dispersionSwitchWidth;
+    double scale = 1, scaleParameterDefault = 1;
+    std::string scaleParameter;
     Precision precision = Precision::Automatic;
+    bool energyParameterDerivative = false;
     bool periodic = false, allowUntrainedElements = false, embedModel = false;
 };
 

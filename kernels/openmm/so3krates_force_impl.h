@@ -20,13 +20,18 @@ public:
     const OpenMM::Force &getOwner() const override { return owner; }
     double calcForcesAndEnergy(OpenMM::ContextImpl &context, bool includeForces, bool includeEnergy,
                                int groups) override;
-    std::map<std::string, double> getDefaultParameters() override { return {}; }
+    std::map<std::string, double> getDefaultParameters() override;
     std::vector<std::string> getKernelNames() override;
     std::vector<std::pair<int, int>> getBondedParticles() const override { return owner.getBonds(); }
     void updateParametersInContext(OpenMM::ContextImpl &context);
+    SO3kratesPrediction predict(OpenMM::ContextImpl &context);
 
 private:
+    double factor(OpenMM::ContextImpl &context) const;
     const SO3kratesForce &owner;
+    double scale = 1; // the owner's may have changed since
+    std::string scaleParameter;
+    bool withDerivative = false;
     OpenMM::Kernel kernel;
 };
 

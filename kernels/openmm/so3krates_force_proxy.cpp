@@ -15,7 +15,7 @@ using Precision = SO3kratesPlugin::SO3kratesForce::Precision;
 
 namespace SO3kratesPlugin {
 
-static const int FORMAT_VERSION = 1;
+static const int FORMAT_VERSION = 2; // 1 knew no scale
 
 static std::string precisionName(Precision precision) {
     return precision == Precision::Single ? "single" : precision == Precision::Double ? "double" : "auto";
@@ -40,6 +40,10 @@ void SO3kratesForceProxy::serialize(const void *object, SerializationNode &node)
     node.setBoolProperty("usesPeriodic", force.usesPeriodicBoundaryConditions());
     node.setStringProperty("precision", precisionName(force.getPrecision()));
     node.setBoolProperty("allowUntrainedElements", force.getAllowUntrainedElements());
+    node.setDoubleProperty("scale", force.getScale());
+    node.setStringProperty("scaleParameter", force.getScaleParameter());
+    node.setDoubleProperty("scaleParameterDefault", force.getScaleParameterDefault());
+    node.setBoolProperty("energyParameterDerivative", force.hasEnergyParameterDerivative());
     const Model &model = force.getModel();
     SerializationNode &modelNode = node.createChildNode("Model");
     modelNode.setStringProperty("name", model.name());
@@ -89,9 +93,9 @@ static std::shared_ptr<const Model> findModel(const SerializationNode &node) {
 
 void *SO3kratesForceProxy::deserialize(const SerializationNode &node) const {
     const int version = node.getIntProperty("version");
-    if (version != FORMAT_VERSION)
+    if (version < 1 || version > FORMAT_VERSION)
         throw OpenMMException("SO3kratesForce: the XML is of version " + std::to_string(version) +
-                              ", this library reads version " + std::to_string(FORMAT_VERSION) +
+                              ", this library reads versions 1 to " + std::to_string(FORMAT_VERSION) +
                               "; use the openmm-so3krates that wrote it, or a newer one");
     const SerializationNode &modelNode = node.getChildNode("Model");
     std::vector<int> particles, atomicNumbers;
@@ -112,6 +116,13 @@ void *SO3kratesForceProxy::deserialize(const SerializationNode &node) const {
     force->setPrecision(precisionNamed(node.getStringProperty("precision")));
     force->setAllowUntrainedElements(node.getBoolProperty("allowUntrainedElements"));
     force->setEmbedModel(modelNode.hasProperty("file"));
+    if (version >= 2) {
+        force->setScale(node.getDoubleProperty("scale"));
+        force->setScaleParameter(node.getStringProperty("scaleParameter"),
+                                 node.getDoubleProperty("scaleParameterDefault"));
+        if (node.getBoolProperty("energyParameterDerivative"))
+            force->addEnergyParameterDerivative(force->getScaleParameter());
+    }
     std::vector<std::pair<int, int>> bonds;
     for (const SerializationNode &bond : node.getChildNode("Bonds").getChildren())
         bonds.emplace_back(bond.getIntProperty("p1"), bond.getIntProperty("p2"));

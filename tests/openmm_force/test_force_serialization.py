@@ -41,14 +41,19 @@ def full_force(model) -> SO3kratesForce:
         precision="double",
         embed_model=True,
         allow_untrained_elements=True,
+        scale=-1.0 / 3,
+        scale_parameter='λ "of" <all>',
+        scale_parameter_default=0.25,
     )
+    force.addEnergyParameterDerivative('λ "of" <all>')
     force.setName('a "name" & <more>')
     force.setForceGroup(7)
     return force
 
 
 def settings_of(force: SO3kratesForce) -> dict:
-    getters = [name for name in dir(SO3kratesForce) if name.startswith("get")]
+    with_arguments = {"getPrediction", "getEnergyParameterDerivativeName"}
+    getters = [name for name in dir(SO3kratesForce) if name.startswith("get") and name not in with_arguments]
     return {name: getattr(force, name)() for name in [*getters, "usesPeriodicBoundaryConditions"]}
 
 
@@ -199,7 +204,11 @@ def test_any_path_can_be_the_name(so3lr, tmp_path, name):
 @pytest.mark.parametrize(
     "old, new, message",
     [
-        ('version="1"', 'version="2"', "the XML is of version 2, this library reads version 1"),
+        ('version="2"', 'version="3"', "the XML is of version 3, this library reads versions 1 to 2"),
+        ('version="2"', 'version="0"', "the XML is of version 0, this library reads versions 1 to 2"),
+        ('scale="1"', 'scale="NaN"', "scale must be a finite number"),
+        ('scaleParameterDefault="1"', 'scaleParameterDefault="NaN"', "default of the scale parameter must be a finite"),
+        ('energyParameterDerivative="0"', 'energyParameterDerivative="1"', "this force has no scale parameter"),
         ('precision="auto"', 'precision="half"', "unknown precision 'half'"),
         ('z="8"', 'z="800"', "atomic number 800"),
         ('charge="0"', 'charge="NaN"', "charge must be a finite number"),
@@ -215,6 +224,15 @@ def test_refused_xml(so3lr, old, new, message):
     assert old in body
     with pytest.raises(openmm.OpenMMException, match=message):
         openmm.XmlSerializer.deserialize(head + "?>" + body.replace(old, new))
+
+
+def test_version_1_knew_no_scale(so3lr):
+    force = SO3kratesForce(so3lr, atomic_numbers=[1, 8], charge=-1)
+    xml = openmm.XmlSerializer.serialize(force)
+    old = re.sub(' (scale|scaleParameter|scaleParameterDefault|energyParameterDerivative)="[^"]*"', "", xml)
+    old = old.replace('version="2"', 'version="1"')
+    assert len(old) < len(xml) - 80
+    assert settings_of(SO3kratesForce(openmm.XmlSerializer.deserialize(old))) == settings_of(force)
 
 
 def test_the_hand_over_is_no_way_in():
