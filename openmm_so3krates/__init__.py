@@ -18,6 +18,8 @@ _LAZY = {
     "BatchResult": "potential",
     "Model": "potential",
     "Potential": "potential",
+    "Prediction": "force",
+    "PredictionReporter": "prediction_reporter",
     "Result": "potential",
     "SO3kratesForce": "force",
 }

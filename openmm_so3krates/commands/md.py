@@ -67,6 +67,12 @@ def add_parser(subparsers) -> None:
     )
     output.add_argument("--format", help="of the trajectory: dcd (default) or xtc")
     output.add_argument(
+        "--predictions",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="also write dipole, energy parts and partial charges at each frame (default: no)",
+    )
+    output.add_argument(
         "--checkpoint-every", metavar="SECONDS", type=float, help="wall-clock time between checkpoints (default 10)"
     )
 
@@ -134,6 +140,7 @@ def _request(args: argparse.Namespace):
         "minimize_tolerance": quantity("minimize_tolerance", q.FORCE, "kJ/mol/nm"),
         "seed": args.seed,
         "format": args.format,
+        "predictions": args.predictions,
         "checkpoint_seconds": args.checkpoint_every,
         "platform": args.platform,
         "precision": args.precision,

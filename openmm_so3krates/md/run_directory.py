@@ -24,7 +24,8 @@ class RunDirectory:
     """
 
     _FILES = ("run.json", "checkpoint.npz", "minimized.pdb", "initial.pdb", "log.csv", "equilibration.csv",
-              "trajectory.dcd", "trajectory.xtc", "final.pdb", "summary.json", "plots.png")  # fmt: skip
+              "trajectory.dcd", "trajectory.xtc", "predictions.csv", "charges.npy", "final.pdb", "summary.json",
+              "plots.png")  # fmt: skip
 
     def __init__(self, folder: Path, mode: str):
         self.folder = folder
@@ -71,6 +72,14 @@ class RunDirectory:
     @property
     def equilibration_log(self) -> Path:
         return self.folder / "equilibration.csv"
+
+    @property
+    def predictions(self) -> Path:
+        return self.folder / "predictions.csv"
+
+    @property
+    def charges(self) -> Path:
+        return self.folder / "charges.npy"
 
     @property
     def final_structure(self) -> Path:

@@ -43,6 +43,7 @@ class RunSettings:
     constraints: str = "none"
     lr_cutoff: float | None = 1.2  # nm; None: none
     format: str = "dcd"
+    predictions: bool = False  # write dipole, energy parts and partial charges at each frame
     platform: str | None = None  # None: the fastest
     precision: str | None = None  # None: the platform's own
     threads: int | None = None  # None: OpenMM's choice

@@ -16,11 +16,12 @@ from openmm_so3krates.md.errors import SimulationError
 from openmm_so3krates.md.interruption import Interruption
 from openmm_so3krates.md.log import LogFile, LogLine
 from openmm_so3krates.md.platforms import make_context
+from openmm_so3krates.md.prediction_files import ChargeFile, PredictionLog
 from openmm_so3krates.md.progress import Progress
 from openmm_so3krates.md.run_directory import RunDirectory
 from openmm_so3krates.md.settings import RunSettings
 from openmm_so3krates.md.structure import Structure
-from openmm_so3krates.md.trajectory import open_trajectory
+from openmm_so3krates.md.trajectory import DCDWriter, XTCWriter, open_trajectory
 
 EQUILIBRATION, PRODUCTION = "equilibration", "production"
 # A signal is acted on, and the bar moves, about this often (but a step is never cut in two).
@@ -29,24 +30,25 @@ SECONDS_BETWEEN_LOOKS = 0.2
 
 @dataclass(frozen=True)
 class Stage:
-    """`log`, `trajectory`: files in the run's folder; `trajectory` None: not written."""
+    """`log`, `trajectory`, `predictions` (CSV and NPY): files in the run's folder; None: not written."""
 
     name: str
     ensemble: str
     steps: int
     log: Path
-    trajectory: Path | None
+    trajectory: Path | None = None
+    predictions: tuple[Path, Path] | None = None
 
 
 def stages_of(settings: RunSettings, directory: RunDirectory) -> list[Stage]:
     """Equilibration, if asked for, is thermostatted also before an NVE production."""
-    stages = [
-        Stage(PRODUCTION, settings.ensemble, settings.steps, directory.log, directory.trajectory(settings.format))
-    ]
+    trajectory = directory.trajectory(settings.format)
+    predictions = (directory.predictions, directory.charges) if settings.predictions else None
+    stages = [Stage(PRODUCTION, settings.ensemble, settings.steps, directory.log, trajectory, predictions)]
     if settings.equilibration_steps:
         ensemble = "nvt" if settings.ensemble == "nve" else settings.ensemble
         log = directory.equilibration_log
-        stages.insert(0, Stage(EQUILIBRATION, ensemble, settings.equilibration_steps, log, None))
+        stages.insert(0, Stage(EQUILIBRATION, ensemble, settings.equilibration_steps, log))
     return stages
 
 
@@ -82,7 +84,8 @@ class _Simulation:
         interruption: Interruption,
     ):
         self.stage, self.settings, self.directory, self.interruption = stage, settings, directory, interruption
-        system = systems.build_system(structure, settings, systems.make_force(structure, settings))
+        self.force = systems.make_force(structure, settings)
+        system = systems.build_system(structure, settings, self.force)
         purpose = (stage.name == PRODUCTION, start.step)
         if stage.ensemble == "npt":
             systems.add_barostat(system, settings, systems.derived_seed(settings, *purpose, 1))
@@ -103,13 +106,17 @@ class _Simulation:
             self.trajectory = open_trajectory(
                 stage.trajectory, structure.num_atoms, settings.timestep, settings.save_every, self.periodic, size
             )
+        self.prediction_log = self.charges = None
+        if stage.predictions is not None:
+            table, charges = stage.predictions
+            self.prediction_log = PredictionLog(table, sizes.get(table.name))
+            self.charges = ChargeFile(charges, structure.num_atoms, sizes.get(charges.name))
         self.progress = Progress(stage.name, stage.steps, start.step, settings.timestep)
 
     def close(self) -> None:
         self.progress.close()
-        self.log.close()
-        if self.trajectory is not None:
-            self.trajectory.close()
+        for file in self._files().values():
+            file.close()
 
     def run(self) -> Checkpoint:
         step, last_look = self.last_checkpoint.step, time.monotonic()
@@ -161,6 +168,10 @@ class _Simulation:
         if self.trajectory is not None:
             moment = step * self.settings.timestep
             self.trajectory.append(positions, box if self.periodic else None, step, moment)
+        if self.prediction_log is not None:
+            prediction = self.force.getPrediction(self.context)
+            self.charges.append(prediction)
+            self.prediction_log.append(step, step * self.settings.timestep, prediction)
         temperature = systems.temperature(kinetic_energy, self.degrees_of_freedom)
         self.log.append(
             LogLine(
@@ -178,12 +189,10 @@ class _Simulation:
 
     def _save_checkpoint(self) -> None:
         # The files first: a checkpoint must never speak of bytes that a power failure could still take away.
-        files = [file for file in (self.log, self.trajectory) if file is not None]
-        for file in files:
+        sizes = {}
+        for path, file in self._files().items():
             file.sync()
-        sizes = {self.stage.log.name: self.log.size}
-        if self.trajectory is not None:
-            sizes[self.stage.trajectory.name] = self.trajectory.size
+            sizes[path.name] = file.size
         seconds = self.earlier_seconds + time.monotonic() - self.began
         try:
             checkpoint = take_checkpoint(self.context, self.stage.name, seconds, sizes)
@@ -193,6 +202,15 @@ class _Simulation:
             raise self._breakdown("a position or velocity is not a finite number")
         checkpoint.save(self.directory.checkpoint)
         self.last_checkpoint = checkpoint
+
+    def _files(self) -> dict[Path, LogFile | DCDWriter | XTCWriter | PredictionLog | ChargeFile]:
+        """The growing files by path."""
+        files = {self.stage.log: self.log}
+        if self.trajectory is not None:
+            files[self.stage.trajectory] = self.trajectory
+        if self.prediction_log is not None:
+            files |= dict(zip(self.stage.predictions, (self.prediction_log, self.charges), strict=True))
+        return files
 
     def _breakdown(self, reason: str) -> SimulationError:
         step = self.context.getStepCount()

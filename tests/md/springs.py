@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import openmm
+from openmm import unit
 
 STIFFNESS = 2.0e5  # kJ/mol/nm²
 
@@ -30,6 +31,18 @@ class Springs(openmm.HarmonicBondForce):
 
     def getModelHash(self) -> str:
         return "5" * 64
+
+    def getPrediction(self, context):
+        """Charges +-0.1 e in turn."""
+        from openmm_so3krates import Prediction
+
+        state = context.getState(positions=True, energy=True)
+        positions = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
+        charges = np.resize([0.1, -0.1], len(positions))
+        zero = 0 * unit.kilojoule_per_mole
+        parts = {"zbl": zero, "electrostatics": zero, "dispersion": zero, "network": state.getPotentialEnergy()}
+        dipole = charges @ positions * (unit.elementary_charge * unit.nanometer)
+        return Prediction(parts, charges * unit.elementary_charge, np.ones(len(positions)), dipole)
 
 
 class OtherSprings(Springs):

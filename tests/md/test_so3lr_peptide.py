@@ -16,7 +16,7 @@ def test_peptide_end_to_end(md, so3lr, peptide, tmp_path):
     folder = tmp_path / "run"
     status, out, err = md(
         peptide, "--model", so3lr, "--output", folder, "--steps", 40, "--save-every", 10, "--ensemble", "nve",
-        "--minimize-tolerance", 100, "--seed", 5,
+        "--minimize-tolerance", 100, "--seed", 5, "--predictions",
     )  # fmt: skip
     assert status == 0, err
     topology = app.PDBFile(str(peptide)).topology
@@ -24,8 +24,18 @@ def test_peptide_end_to_end(md, so3lr, peptide, tmp_path):
     log = np.genfromtxt(folder / "log.csv", delimiter=",", names=True)
     potential = Potential(so3lr, precision="double", lr_cutoff=12.0)
     numbers = [atom.element.atomic_number for atom in topology.atoms()]
-    energies = [potential.compute(numbers, 10 * frame.astype(float)).energy * KJ_PER_MOL_PER_EV for frame in frames.xyz]
+    results = [potential.compute(numbers, 10 * frame.astype(float)) for frame in frames.xyz]
+    energies = [result.energy * KJ_PER_MOL_PER_EV for result in results]
     np.testing.assert_allclose(log["potential_kJ_per_mol"], energies, atol=0.02)
+    table = np.genfromtxt(folder / "predictions.csv", delimiter=",", names=True)
+    for axis, name in enumerate("xyz"):
+        dipole = 10 * table[f"dipole_{name}_e_nm"]
+        np.testing.assert_allclose(dipole, [result.dipole[axis] for result in results], atol=2e-4)
+    for part in results[0].energy_parts:
+        expected = [result.energy_parts[part] * KJ_PER_MOL_PER_EV for result in results]
+        np.testing.assert_allclose(table[f"{part}_kJ_per_mol"], expected, atol=0.05)
+    charges = np.load(folder / "charges.npy")
+    np.testing.assert_allclose(charges, [result.partial_charges for result in results], atol=1e-5)
     assert np.ptp(log["total_kJ_per_mol"]) < 1.5 < np.ptp(log["kinetic_kJ_per_mol"])
     record = json.loads((folder / "summary.json").read_text())
     assert record["minimization"]["rms_force_after"] < 100 < record["minimization"]["rms_force_before"]
