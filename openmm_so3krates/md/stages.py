@@ -12,7 +12,7 @@ from openmm import unit
 
 from openmm_so3krates.md import system as systems
 from openmm_so3krates.md.checkpoint import Checkpoint, restore, take_checkpoint
-from openmm_so3krates.md.errors import SimulationError
+from openmm_so3krates.md.errors import SettingsError, SimulationError
 from openmm_so3krates.md.interruption import Interruption
 from openmm_so3krates.md.log import LogFile, LogLine
 from openmm_so3krates.md.platforms import make_context
@@ -169,7 +169,10 @@ class _Simulation:
             moment = step * self.settings.timestep
             self.trajectory.append(positions, box if self.periodic else None, step, moment)
         if self.prediction_log is not None:
-            prediction = self.force.getPrediction(self.context)
+            try:
+                prediction = self.force.getPrediction(self.context)
+            except openmm.OpenMMException as error:  # a platform that cannot
+                raise SettingsError(f"--predictions: {error}") from None
             self.charges.append(prediction)
             self.prediction_log.append(step, step * self.settings.timestep, prediction)
         temperature = systems.temperature(kinetic_energy, self.degrees_of_freedom)

@@ -11,7 +11,7 @@ from openmm_so3krates.model_file import write_model_file
 
 @pytest.fixture(scope="session")
 def other_model(tmp_path_factory) -> Path:
-    """Random numbers; elements H, C, O."""
+    """Random numbers; elements H, C, N, O."""
     hyper = Hyperparameters(
         num_features=16,
         num_layers=1,
@@ -22,7 +22,7 @@ def other_model(tmp_path_factory) -> Path:
         avg_num_neighbors=8.0,
         energy_hidden=8,
         lr_cutoff=12.0,
-        elements=(1, 6, 8),
+        elements=(1, 6, 7, 8),
     )
     path = tmp_path_factory.mktemp("models") / "small.safetensors"
     write_model_file(path, hyper, random_tensors(hyper), {"source": "random numbers"})

@@ -125,6 +125,7 @@ def test_cast(so3lr):
         {"lr_cutoff": 1.0 * unit.nanometer},
         {"atoms": np.arange(2), "spin": 1},
         {"embed_model": True},
+        {"scale": -1},
     ],
 )
 def test_a_cast_changes_nothing(so3lr, settings):
