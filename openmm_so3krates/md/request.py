@@ -6,6 +6,7 @@ import math
 import secrets
 from dataclasses import dataclass, field
 
+from openmm_so3krates.electrons import check_electrons
 from openmm_so3krates.md.errors import SettingsError
 from openmm_so3krates.md.settings import MAX_SEED, RunSettings
 from openmm_so3krates.md.structure import Structure
@@ -83,15 +84,7 @@ def _check_against_structure(settings: RunSettings, structure: Structure) -> Non
             )
     if structure.is_periodic and settings.lr_cutoff is None:
         raise SettingsError("a periodic system needs a long-range cutoff: use --lr-cutoff 12A, not none")
-    electrons = float(structure.atomic_numbers.sum()) - settings.charge
-    if electrons.is_integer() and float(settings.spin).is_integer():
-        if electrons < 0 or settings.spin > electrons:
-            raise SettingsError(
-                f"with charge {settings.charge:g} there are {electrons:g} electrons, "
-                f"too few for {settings.spin:g} unpaired ones; check --charge and --spin"
-            )
-        if (electrons - settings.spin) % 2:
-            raise SettingsError(
-                f"with charge {settings.charge:g} there are {electrons:g} electrons, of which not just "
-                f"{settings.spin:g} can be unpaired; give the right --charge, or --spin (number of unpaired electrons)"
-            )
+    try:
+        check_electrons(structure.atomic_numbers, settings.charge, settings.spin)
+    except ValueError as error:
+        raise SettingsError(f"{error}; give the right --charge and --spin (number of unpaired electrons)") from None
