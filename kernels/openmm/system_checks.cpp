@@ -81,7 +81,7 @@ static void checkBonds(const SO3kratesForce &force, int numParticles) {
 static void warnOfMasslessAtoms(const OpenMM::System &system, const std::vector<char> &inRegion) {
     int count = 0, first = -1;
     for (int i = 0; i < (int)inRegion.size(); i++)
-        if (inRegion[i] && system.getParticleMass(i) == 0 && count++ == 0)
+        if (inRegion[i] && system.getParticleMass(i) == 0 && !system.isVirtualSite(i) && count++ == 0)
             first = i;
     if (count > 0)
         warn(std::to_string(count) + " of its atoms are massless (the first is particle " + std::to_string(first) +
@@ -110,11 +110,6 @@ void checkSystem(const OpenMM::System &system, const SO3kratesForce &force) {
     const std::vector<char> inRegion = regionMask(system, force);
     checkElements(force);
     checkBonds(force, system.getNumParticles());
-    for (int i = 0; i < (int)inRegion.size(); i++)
-        if (inRegion[i] && system.isVirtualSite(i))
-            refuse("particle " + std::to_string(i) +
-                   " is a virtual site, and a SO3krates model knows only atoms; leave it out of the force's atoms, or "
-                   "build the System with a force field or water model without virtual sites");
     if (force.usesPeriodicBoundaryConditions() && std::isinf(force.getLRCutoff()))
         refuse("a periodic system needs a long-range cutoff (lr_cutoff=1.2*nanometer is what SO3LR was published "
                "with), or make the force non-periodic (periodic=False)");

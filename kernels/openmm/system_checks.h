@@ -11,7 +11,7 @@
 namespace SO3kratesPlugin {
 
 // Throws OpenMM::OpenMMException, naming the cause and the mend, if the System cannot be computed (too few or too
-// many particles, virtual sites, periodic without a cutoff, elements the model was not trained on). Warns of what is
+// many particles, periodic without a cutoff, elements the model was not trained on). Warns of what is
 // allowed but rarely meant (massless or constrained atoms).
 void checkSystem(const OpenMM::System &system, const SO3kratesForce &force);
 

@@ -8,9 +8,9 @@ import numpy as np
 import openmm
 import pytest
 from cases import load_case
-from openmm_helpers import case_context, energy_of, forces_of, make_context, make_force, make_system, positions_of
+from openmm_helpers import EV, case_context, energy_of, forces_of, make_context, make_force, make_system, positions_of
 
-from openmm_so3krates import SO3kratesForce
+from openmm_so3krates import Potential, SO3kratesForce
 
 
 @pytest.fixture
@@ -59,12 +59,22 @@ def test_untrained_elements(so3lr):
     refused(system, "particle 1 has the atomic number 11, which the model .* was not trained on")
 
 
-def test_virtual_sites(so3lr, water):
+def test_a_virtual_site_is_an_atom(so3lr, water, recwarn):
+    """As the link atoms of mixed Systems are: OpenMM hands its force on to the atoms it is made of."""
     system = make_system(water)
-    system.addParticle(0)
-    system.setVirtualSite(3, openmm.ThreeParticleAverageSite(0, 1, 2, 0.6, 0.2, 0.2))
-    system.addForce(SO3kratesForce(so3lr, atomic_numbers=[8, 1, 1, 1]))
-    refused(system, "particle 3 is a virtual site")
+    system.setParticleMass(2, 0)
+    weights = [1.5, -0.5]
+    system.setVirtualSite(2, openmm.TwoParticleAverageSite(0, 1, *weights))
+    system.addForce(make_force(so3lr, water, precision="double"))
+    context = make_context(system, water.positions)
+    context.computeVirtualSites()
+    positions = positions_of(context) * 10
+    np.testing.assert_allclose(positions[2], weights @ positions[:2])
+    result = Potential(so3lr, precision="double").compute(water.atomic_numbers, positions)
+    assert energy_of(context) == pytest.approx(result.energy * EV, abs=1e-6)
+    expected = result.forces[:2] + np.outer(weights, result.forces[2])
+    np.testing.assert_allclose(forces_of(context)[:2], expected * EV * 10, rtol=1e-9)
+    assert not recwarn.list
 
 
 def test_a_virtual_site_outside_the_region(so3lr, water):

@@ -6,7 +6,7 @@ import pytest
 from openmm import app, unit
 from openmmml import MLPotential
 
-from openmm_so3krates import SO3kratesForce
+from openmm_so3krates import Potential, SO3kratesForce
 
 EV = 96.48533212331  # kJ/mol
 REGION = list(range(22))  # the dipeptide
@@ -117,3 +117,46 @@ def test_by_hand(so3lr, drop, energy_and_forces):
     outside = energy_and_forces(drop.mm_system(constraints=None, rigidWater=False), drop.positions)[0]
     rigid = energy_and_forces(drop.mm_system(), drop.positions)[0]
     assert by_hand[0] - outside == pytest.approx(by_openmm_ml[0] - rigid, abs=1e-3)
+
+
+# CustomCVForce, by which OpenMM-ML interpolates, shows its forces a System without virtual sites.
+@pytest.mark.filterwarnings("ignore:SO3kratesForce. 1 of its atoms are massless")
+@pytest.mark.parametrize("interpolate", [False, True])
+def test_a_region_cut_out_of_a_molecule(so3lr, drop, interpolate):
+    """The methyl group of alanine: OpenMM-ML caps the bond to the backbone by a hydrogen, a virtual site."""
+    methyl = [atom.index for atom in drop.topology.atoms() if atom.name in ("CB", "HB1", "HB2", "HB3")]
+    info = MLPotential("so3lr").createMixedSystem(
+        drop.topology,
+        drop.mm_system(),
+        methyl,
+        forceGroup=ML_GROUP,
+        precision="double",
+        interpolate=interpolate,
+        returnInfo=True,
+    )
+    system, cap = info["system"], len(drop.positions)
+    assert system.isVirtualSite(cap) and system.getNumParticles() == cap + 1
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
+
+    def state_at(positions, **groups):
+        context.setPositions(np.vstack([positions, np.zeros(3)]))
+        context.computeVirtualSites()
+        return context.getState(energy=True, forces=True, positions=True, **groups)
+
+    if not interpolate:
+        state = state_at(drop.positions, groups={ML_GROUP})
+        placed = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)[[*methyl, cap]]
+        assert 0.9 < np.linalg.norm(placed[0] - placed[-1]) < 1.2
+        methane = Potential(so3lr, precision="double").compute([6, 1, 1, 1, 1], placed)
+        assert state.getPotentialEnergy() / unit.kilojoule_per_mole == pytest.approx(methane.energy * EV, abs=1e-6)
+
+    forces = state_at(drop.positions).getForces(asNumpy=True).value_in_unit(unit.kilojoule_per_mole / unit.nanometer)
+    direction = np.zeros_like(drop.positions)
+    direction[REGION] = np.random.default_rng(1).normal(size=(len(REGION), 3))
+    step = 1e-5  # nm
+    energies = [
+        state_at(drop.positions + sign * step * direction).getPotentialEnergy() / unit.kilojoule_per_mole
+        for sign in (1, -1)
+    ]
+    slope = -(energies[0] - energies[1]) / (2 * step)
+    assert slope == pytest.approx(np.sum(forces[:cap] * direction), abs=1e-2)
