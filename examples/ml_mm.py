@@ -1,6 +1,6 @@
 """Alanine dipeptide by SO3LR in water by TIP3P: mechanical embedding with OpenMM-ML.
 
-    pip install "openmm-so3krates[openmm-ml]"
+    pip install openmmml
     python examples/ml_mm.py --output ml_mm
 
 Inside the peptide everything is SO3LR; between peptide and water, and within the water, it is Amber14 with its charges
@@ -49,7 +49,7 @@ def draw_dihedrals(frames: mdtraj.Trajectory, times: np.ndarray, path: Path) -> 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     for name, compute in (("φ", mdtraj.compute_phi), ("ψ", mdtraj.compute_psi)):
-        axes.plot(times, np.degrees(compute(frames)[1][:, 0]), ".-", label=name)
+        axes.plot(times, np.degrees(compute(frames)[1][:, 0]), ".", label=name)
     axes.set(xlabel="time / ps", ylabel="angle / °", ylim=(-180, 180))
     axes.legend()
     figure.savefig(path, dpi=130)

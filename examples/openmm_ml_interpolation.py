@@ -1,6 +1,6 @@
 """From a force field to SO3LR: thermodynamic integration over OpenMM-ML's lambda_interpolate.
 
-    pip install "openmm-so3krates[openmm-ml]"
+    pip install openmmml
     python examples/openmm_ml_interpolation.py                # alanine dipeptide in vacuum
     python examples/openmm_ml_interpolation.py --edge 2.5     # in a box of TIP3P water
 

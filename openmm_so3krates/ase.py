@@ -1,6 +1,6 @@
 """A SO3krates model as a calculator of ASE, the Atomic Simulation Environment (lengths in Å, energies in eV).
 
-ASE does not come along: pip install "openmm-so3krates[ase]".
+ASE does not come along: pip install ase.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ try:
 except ModuleNotFoundError as error:
     if (error.name or "").split(".")[0] != "ase":
         raise
-    raise ImportError('openmm_so3krates.ase needs ASE: pip install "openmm-so3krates[ase]"') from error
+    raise ImportError("openmm_so3krates.ase needs ASE: pip install ase") from error
 
 from .electrons import check_electrons
 from .potential import Model, Potential, _number
