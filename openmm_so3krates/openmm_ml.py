@@ -6,6 +6,7 @@ from here. It therefore imports nothing that can fail but OpenMM-ML itself.
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Iterable
 
@@ -82,6 +83,8 @@ class SO3kratesPotentialImpl(MLPotentialImpl):
             )
         if "spin" in args:
             raise TypeError("give the spin as multiplicity, the number of unpaired electrons plus one")
+        if not isinstance(multiplicity, numbers.Real) or not multiplicity >= 1:
+            raise ValueError(f"multiplicity is the number of unpaired electrons plus one, not {multiplicity!r}")
         periodic = topology.getPeriodicBoxVectors() is not None
         if atoms is not None and system.getNumForces() and system.usesPeriodicBoundaryConditions() != periodic:
             raise ValueError(

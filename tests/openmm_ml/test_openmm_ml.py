@@ -77,6 +77,9 @@ def test_arguments(so3lr):
         ValueError, match="26 electrons, of which not just 1 can be unpaired; give the right charge and mu"
     ):
         potential.createSystem(topology, multiplicity=2)
+    for multiplicity in (0, "2", float("nan")):
+        with pytest.raises(ValueError, match="multiplicity is the number of unpaired electrons plus one, not"):
+            potential.createSystem(topology, multiplicity=multiplicity)
     with pytest.raises(TypeError, match="createSystem takes no device, spin"):
         potential.createSystem(topology, spin=1, device="cuda")
     with pytest.raises(TypeError, match="give the spin as multiplicity"):
@@ -138,3 +141,14 @@ def test_box_of_topology_and_force_field_must_agree(so3lr, solvated_box, has_box
     message = "the topology has a box, but" if has_box else "is periodic, but the topology has no box"
     with pytest.raises(ValueError, match=message):
         MLPotential("so3lr").createMixedSystem(topology, system, REGION)
+
+
+@pytest.mark.parametrize("interpolate", [False, True])
+def test_xml(so3lr, drop, interpolate, energy_and_forces):
+    """A mixed System can be written and read."""
+    system = MLPotential("so3lr").createMixedSystem(
+        drop.topology, drop.mm_system(), REGION, interpolate=interpolate, precision="double"
+    )
+    read = openmm.XmlSerializer.deserialize(openmm.XmlSerializer.serialize(system))
+    energies = [energy_and_forces(s, drop.positions)[0] for s in (system, read)]
+    assert energies[0] == pytest.approx(energies[1], abs=1e-6)
