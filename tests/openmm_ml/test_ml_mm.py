@@ -66,7 +66,8 @@ def test_forces_are_the_gradient_of_the_energy(so3lr, solvated_box):
             for sign in (1, -1)
         ]
         slope = -(energies[0] - energies[1]) / (2 * step)
-        assert slope == pytest.approx(np.sum(forces * direction), abs=1e-4 * np.linalg.norm(forces * direction))
+        # Charges that cross the cutoff of PME's near part let the energy jump a little.
+        assert slope == pytest.approx(np.sum(forces * direction), abs=1e-3 * np.linalg.norm(forces * direction))
 
 
 def test_constraints_remain_outside_only(so3lr, solvated_box):
