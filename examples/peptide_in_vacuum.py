@@ -35,11 +35,14 @@ def make_simulation(pdb: app.PDBFile, model: str) -> app.Simulation:
 
 
 def draw_dihedrals(trajectory: mdtraj.Trajectory, path: Path) -> None:
-    phi, psi = (np.degrees(angles[1]) for angles in (mdtraj.compute_phi(trajectory), mdtraj.compute_psi(trajectory)))
+    angles = []  # φ and ψ by residue, told by the alpha carbon among the four atoms
+    for (atoms, values), alpha in ((mdtraj.compute_phi(trajectory), 2), (mdtraj.compute_psi(trajectory), 1)):
+        residues = [trajectory.topology.atom(four[alpha]).residue for four in atoms]
+        angles.append(dict(zip(residues, np.degrees(values).T, strict=True)))
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.add_subplot()
-    for residue in range(phi.shape[1]):
-        axes.plot(phi[:, residue], psi[:, residue], ".", markersize=3, label=f"alanine {residue + 1}")
+    for residue in [residue for residue in angles[0] if residue in angles[1]]:
+        axes.plot(angles[0][residue], angles[1][residue], ".", markersize=3, label=str(residue))
     axes.set(xlim=(-180, 180), ylim=(-180, 180), xlabel="φ / °", ylabel="ψ / °", aspect="equal")
     axes.legend()
     figure.savefig(path, dpi=130)
