@@ -14,7 +14,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase.build import molecule
-from ase.optimize import BFGS
+from ase.optimize import BFGSLineSearch
 from ase.vibrations import Vibrations
 from tqdm import tqdm
 
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     atoms = ase.io.read(options.structure) if options.structure else molecule("CH3CH2OH")
     atoms.calc = SO3kratesCalculator(options.model, charge=options.charge, spin=options.spin)
     before = atoms.get_potential_energy()
-    relaxation = BFGS(atoms, logfile=None)
+    relaxation = BFGSLineSearch(atoms, logfile=None)  # plain BFGS wanders along the torsions of floppy molecules
     with tqdm(total=options.steps, desc="relaxing", unit="step", disable=None) as bar:
         relaxation.attach(bar.update)
         converged = relaxation.run(fmax=1e-4, steps=options.steps)

@@ -44,12 +44,13 @@ def make_simulation(modeller: app.Modeller, model: str) -> app.Simulation:
 
 def draw_solvation(frames: mdtraj.Trajectory, path: Path) -> None:
     water = frames.topology.select("water and element O")
+    reach = min(0.8, frames.unitcell_lengths.min() / 2)  # nm
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     for symbol in "ON":
         peptide = frames.topology.select(f"not water and element {symbol}")
         pairs = frames.topology.select_pairs(peptide, water)
-        distance, density = mdtraj.compute_rdf(frames, pairs, r_range=(0.2, 0.8), bin_width=0.01)
+        distance, density = mdtraj.compute_rdf(frames, pairs, r_range=(0.2, reach), bin_width=0.01)
         axes.plot(10 * distance, density, label=f"{symbol} of the peptide to O of water")
     axes.set(xlabel="distance / Å", ylabel="g(r)")
     axes.legend()
