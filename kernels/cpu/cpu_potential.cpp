@@ -51,7 +51,7 @@ private:
 template <class T> class CpuPotential : public Potential {
 public:
     CpuPotential(std::shared_ptr<const Model> model, const Options &options)
-        : frozen(std::move(model)), settings(options), kernels(selectKernels<T>()),
+        : frozen(std::move(model)), settings(options), kernels(selectKernels<T>(shapeNumbers(frozen->hyperparameters()))),
           table(std::is_same<T, float>::value && options.radialTable ? sharedRadialTable(*frozen) : nullptr),
           weights(*frozen, kernels.format, table.get()), packed(weights.get()), zbl(*frozen),
           longRange(*frozen, options.lrCutoff, options.dispersionSwitchWidth), workspace(packed) {}

@@ -15,6 +15,8 @@ SO3K_DECLARE(baseline)
 #ifdef SO3KRATES_X86_KERNELS
 SO3K_DECLARE(avx2)
 SO3K_DECLARE(avx512)
+SO3K_DECLARE(avx2_so3lr)
+SO3K_DECLARE(avx512_so3lr)
 #endif
 
 namespace {
@@ -40,20 +42,26 @@ Arch chooseArch() {
 
 } // namespace
 
-template <> const KernelTable<float> &selectKernels<float>() {
+template <> const KernelTable<float> &selectKernels<float>(const ShapeNumbers &shape) {
+#ifdef SO3KRATES_X86_KERNELS
+    const char *wanted = std::getenv("SO3KRATES_CPU_SHAPE");
+    const bool so3lr = shape == so3lrShape && !(wanted && !std::strcmp(wanted, "any"));
+#else
+    (void)shape;
+#endif
     switch (chooseArch()) {
 #ifdef SO3KRATES_X86_KERNELS
     case Arch::Avx512:
-        return avx512::singleKernels();
+        return so3lr ? avx512_so3lr::singleKernels() : avx512::singleKernels();
     case Arch::Avx2:
-        return avx2::singleKernels();
+        return so3lr ? avx2_so3lr::singleKernels() : avx2::singleKernels();
 #endif
     default:
         return baseline::singleKernels();
     }
 }
 
-template <> const KernelTable<double> &selectKernels<double>() {
+template <> const KernelTable<double> &selectKernels<double>(const ShapeNumbers &) {
     switch (chooseArch()) {
 #ifdef SO3KRATES_X86_KERNELS
     case Arch::Avx512:

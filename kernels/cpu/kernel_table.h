@@ -33,7 +33,8 @@ template <class T> struct KernelTable {
     void (*longRangeAtom)(const LongRangeTerms<T> &, int i, const LongRangeNeighbors &, bool strain, LongRangeResult &);
 };
 
-// The environment variable SO3KRATES_CPU_ARCH (baseline, avx2, avx512) overrides the choice, for tests.
-template <class T> const KernelTable<T> &selectKernels();
+// The best for this processor and a model of this shape. For tests, the environment variables SO3KRATES_CPU_ARCH
+// (baseline, avx2, avx512) and SO3KRATES_CPU_SHAPE (any) choose otherwise.
+template <class T> const KernelTable<T> &selectKernels(const ShapeNumbers &shape);
 
 } // namespace so3krates::cpu

@@ -1,4 +1,5 @@
-// All CPU kernels for one instruction set: compiled several times, see CMakeLists.txt and simd/vector.h.
+// All CPU kernels for one instruction set, and for one shape of model or all: compiled several times, see CMakeLists.txt,
+// simd/vector.h and network/shape_of.h.
 
 #include "cpu/kernel_table.h"
 #include "cpu/network/atom_backward.h"
@@ -26,7 +27,7 @@ template <class T> struct ScratchCutter {
 
 template <class T>
 size_t cutPairBlocks(const PackedModel<T> &model, T *memory, FilterBlock<T> &f, FilterGradientBlock<T> &g) {
-    const Shape &s = model.shape;
+    const Shape &s = shapeOf(model);
     ScratchCutter<T> cut{memory};
     f.basis = cut.take(2 * pairBlock * s.radial);
     f.radialHidden = cut.take(2 * pairBlock * s.features);
@@ -44,7 +45,7 @@ size_t cutPairBlocks(const PackedModel<T> &model, T *memory, FilterBlock<T> &f, 
 }
 
 template <class T> size_t cutAtomBlock(const PackedModel<T> &model, T *memory, AtomBlock<T> &b) {
-    const Shape &s = model.shape;
+    const Shape &s = shapeOf(model);
     const int widths[] = {s.features + s.exchange, s.gradientRow(), s.energyHiddenPadded, s.hirshfeldPadded};
     b.width = 0;
     for (int w : widths)
@@ -91,11 +92,8 @@ void headsCall(const Evaluation<T> &e, int begin, int n, T *scratch) {
     KERNEL(e, begin, n, b);
 }
 
-#define SO3K_STRING2(x) #x
-#define SO3K_STRING(x) SO3K_STRING2(x)
-
 template <class T>
-const KernelTable<T> table = {SO3K_STRING(SO3KRATES_ARCH),
+const KernelTable<T> table = {SO3KRATES_INSTRUCTIONS,
                               {lanes<T>},
                               scratchSize<T>,
                               pairGeometry<T>,
@@ -117,6 +115,8 @@ const KernelTable<T> table = {SO3K_STRING(SO3KRATES_ARCH),
 } // namespace
 
 const KernelTable<float> &singleKernels() { return table<float>; }
+#ifndef SO3KRATES_SHAPE // speed is for single precision
 const KernelTable<double> &doubleKernels() { return table<double>; }
+#endif
 
 } // namespace so3krates::cpu::SO3KRATES_ARCH

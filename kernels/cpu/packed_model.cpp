@@ -10,8 +10,6 @@ namespace so3krates::cpu {
 
 namespace {
 
-int roundUp(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
-
 // A matrix [rows][columns] in double while it is being put together.
 struct Matrix {
     int rows, columns;
@@ -40,6 +38,20 @@ Matrix placed(const Tensor &tensor, int rows, const std::function<int(int)> &pla
 }
 
 } // namespace
+
+ShapeNumbers shapeNumbers(const Hyperparameters &h) {
+    ShapeNumbers n = {};
+    n.numFeatures = h.numFeatures;
+    n.numHeads = h.numHeads;
+    n.numDegrees = h.numDegrees();
+    std::copy(h.degrees.begin(), h.degrees.end(), n.degree);
+    n.numRadial = h.numRadialBasis;
+    n.numSpherical = h.numSphericalHidden();
+    n.numLayers = h.numLayers;
+    n.energyHidden = h.energyHidden;
+    n.hirshfeldHidden = h.hirshfeldRatios ? h.numFeatures / 2 : 0;
+    return n;
+}
 
 template <class T> T *PackedModelOwner<T>::newArray(size_t size) {
     arrays.push_back(std::make_unique<T[]>(size + lanes)); // zeros; a vector may be read at the end
@@ -80,34 +92,11 @@ template <class T>
 PackedModelOwner<T>::PackedModelOwner(const Model &model, VectorFormat format, const RadialTable *table)
     : packed(), basis(model), lanes(format.lanes) {
     const Hyperparameters &h = model.hyperparameters();
-    Shape &s = packed.shape;
-    auto pad = [&](int n) { return roundUp(n, lanes); };
-    s.numFeatures = h.numFeatures;
-    s.features = pad(h.numFeatures);
-    const int counts[2] = {h.numHeads, h.numDegrees()};
-    for (int m = 0; m < 2; m++) {
-        s.block[m].count = counts[m];
-        s.block[m].width = h.numFeatures / counts[m];
-        s.block[m].stride = pad(s.block[m].width);
-    }
-    s.numDegrees = h.numDegrees();
-    s.numEuclidean = h.numEuclidean();
-    s.euclidean = pad(s.numEuclidean);
-    for (int d = 0; d < s.numDegrees; d++) {
-        s.degree[d] = h.degrees[d];
-        s.degreeStart[d + 1] = s.degreeStart[d] + 2 * h.degrees[d] + 1;
+    packed.shape = paddedShape(shapeNumbers(h), lanes);
+    const Shape &s = packed.shape;
+    const auto pad = [&](int n) { return (n + lanes - 1) / lanes * lanes; };
+    for (int d = 0; d < s.numDegrees; d++)
         packed.contractionNorm[d] = T(1 / std::sqrt(2.0 * h.degrees[d] + 1));
-    }
-    s.numRadial = h.numRadialBasis;
-    s.radial = pad(h.numRadialBasis);
-    s.numSpherical = h.numSphericalHidden();
-    s.spherical = pad(s.numSpherical);
-    s.numLayers = h.numLayers;
-    s.exchange = pad(h.numFeatures + s.numDegrees);
-    s.energyHidden = h.energyHidden;
-    s.energyHiddenPadded = pad(h.energyHidden);
-    s.hirshfeldHidden = h.hirshfeldRatios ? h.numFeatures / 2 : 0;
-    s.hirshfeldPadded = pad(s.hirshfeldHidden);
 
     packed.activation = h.activation;
     packed.qkActivation = h.qkActivation;
@@ -120,7 +109,7 @@ PackedModelOwner<T>::PackedModelOwner(const Model &model, VectorFormat format, c
     packed.cutoff = h.cutoff;
     packed.neighborhoodScale = 1 / h.avgNumNeighbors;
     for (int m = 0; m < 2; m++)
-        packed.messageScale[m] = h.messageScale(counts[m]);
+        packed.messageScale[m] = h.messageScale(s.block[m].count);
 
     const int F = h.numFeatures, D = s.numDegrees, S = s.numSpherical;
     auto inPlace = [](int o) { return o; };

@@ -66,6 +66,8 @@ template <class T> struct PackedModel {
     const double *energyShift;
 };
 
+ShapeNumbers shapeNumbers(const Hyperparameters &hyperparameters);
+
 // What the packing needs to know of the instruction set.
 struct VectorFormat {
     int lanes; // numbers of type T in a vector

@@ -23,7 +23,7 @@ template <class T> void layerNormBackward(const Shape &s, const T *weight, const
 template <class T>
 void residualMlpBackward(const Evaluation<T> &e, const Dense<T> back[2], int begin, int n, const T *slope,
                          const T *hiddenSlope, AtomBlock<T> &b) {
-    const int F = e.model->shape.features;
+    const int F = shapeOf(*e.model).features;
     T *g = e.featureGradient + long(begin) * F;
     const T *outer = hiddenSlope + long(begin) * F, *inner = slope + long(begin) * F;
     gemm<T>(n, g, F, back[1].weight, back[1].in, F, Start::Zero, nullptr, b.rowsA, F);
@@ -35,7 +35,7 @@ void residualMlpBackward(const Evaluation<T> &e, const Dense<T> back[2], int beg
 }
 
 template <class T> void exchangeBackward(const Evaluation<T> &e, int layer, int begin, int n, AtomBlock<T> &b) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const LayerState<T> &state = e.layer[layer];
     const Dense<T> &dense = e.model->layers[layer].exchangeBack;
     const bool last = layer == s.numLayers - 1;
@@ -74,7 +74,7 @@ template <class T> void exchangeBackward(const Evaluation<T> &e, int layer, int 
 // From dE/d(features, ev at the layer's output) in featureGradient and evGradient to dE/d(messages): featureGradient
 // (also the residual's), messageGradient, evGradient.
 template <class T> void atomBackward(const Evaluation<T> &e, int layer, int begin, int n, AtomBlock<T> &b) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const LayerWeights<T> &w = e.model->layers[layer];
     const LayerState<T> &state = e.layer[layer];
     if (w.norm2Weight)
@@ -97,7 +97,7 @@ template <class T> void atomBackward(const Evaluation<T> &e, int layer, int begi
 // Adds what the pairs of `layer` collected: featureGradient += W^T dE/d(q, k, v), evGradient += dE/dev, so that both
 // become dE/d(the layer's input).
 template <class T> void collectGradients(const Evaluation<T> &e, int layer, int begin, int n, AtomBlock<T> &b) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const LayerWeights<T> &w = e.model->layers[layer];
     const PairLists &pairs = e.pairs;
     const int row = s.gradientRow();
@@ -141,7 +141,7 @@ template <class T> void collectGradients(const Evaluation<T> &e, int layer, int 
 
 // The way back through initialEuclidean, for the pairs [begin, end).
 template <class T> void initialEuclideanBackward(const Evaluation<T> &e, int begin, int end) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     for (int pair = begin; pair < end; pair++) {
         const T *gI = e.evGradient + long(e.pairs.i[pair]) * s.euclidean;
         const T *gJ = e.evGradient + long(e.pairs.j[pair]) * s.euclidean;

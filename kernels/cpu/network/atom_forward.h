@@ -1,7 +1,7 @@
 #pragma once
 // The per-atom parts of a layer: collect messages, layer norms, residual MLPs, exchange block, next q, k, v.
 
-#include "cpu/evaluation.h"
+#include "cpu/network/shape_of.h"
 #include "cpu/simd/activation.h"
 #include "cpu/simd/gemm.h"
 
@@ -25,7 +25,7 @@ template <class T> void toBlocks(const BlockLayout &layout, const T *row, T *blo
 
 // q, k, v of `layer` from the features of atoms [begin, begin + n).
 template <class T> void project(const Evaluation<T> &e, int layer, int begin, int n) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const LayerWeights<T> &w = e.model->layers[layer];
     const int start[5] = {s.queryX(), s.keyX(), s.queryEv(), s.keyEv(), s.valueX()}, row = s.attentionRow();
     T *out = e.layer[layer].attention + long(begin) * row;
@@ -51,7 +51,7 @@ template <class T> void project(const Evaluation<T> &e, int layer, int begin, in
 
 // ev at the first layer's input from the neighborhood (Eq. 11 of the paper): 1/<N> sum_j f_c Y.
 template <class T> void initialEuclidean(const Evaluation<T> &e, int begin, int end) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const PairLists &pairs = e.pairs;
     for (int i = begin; i < end; i++) {
         T *ev = e.layer[0].evIn + long(i) * s.euclidean;
@@ -72,7 +72,7 @@ template <class T> void initialEuclidean(const Evaluation<T> &e, int begin, int 
 
 // x += sum_j alpha v_j; evAttended = evIn + sum_j alpha Y. message: [n][block[0].total] work space.
 template <class T> void collectMessages(const Evaluation<T> &e, int layer, int begin, int n, T *message) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const PairLists &pairs = e.pairs;
     const LayerState<T> &state = e.layer[layer];
     const BlockLayout &heads = s.block[0];
@@ -137,7 +137,7 @@ template <class T> void layerNorm(const Shape &s, const T *weight, const T *bias
 template <class T>
 void residualMlp(const Evaluation<T> &e, const Dense<T> dense[2], int begin, int n, T *slope, T *hiddenSlope,
                  AtomBlock<T> &b) {
-    const int F = e.model->shape.features;
+    const int F = shapeOf(*e.model).features;
     T *x = e.features + long(begin) * F;
     activateRow<T>(e.model->activation, x, n * F, b.rowsA, slope + long(begin) * F);
     gemm<T>(n, b.rowsA, F, dense[0].weight, dense[0].in, F, Start::Bias, dense[0].bias, b.rowsB, F);
@@ -148,7 +148,7 @@ void residualMlp(const Evaluation<T> &e, const Dense<T> dense[2], int begin, int
 }
 
 template <class T> void exchangeForward(const Evaluation<T> &e, int layer, int begin, int n, AtomBlock<T> &b) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const LayerState<T> &state = e.layer[layer];
     const Dense<T> &dense = e.model->layers[layer].exchange;
     const bool last = layer == s.numLayers - 1;
@@ -186,7 +186,7 @@ template <class T> void exchangeForward(const Evaluation<T> &e, int layer, int b
 
 // Everything from the messages of `layer` to its output, and q, k, v of the next.
 template <class T> void atomForward(const Evaluation<T> &e, int layer, int begin, int n, AtomBlock<T> &b) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const LayerWeights<T> &w = e.model->layers[layer];
     const LayerState<T> &state = e.layer[layer];
     collectMessages<T>(e, layer, begin, n, b.rowsA);

@@ -16,7 +16,7 @@ template <class T> struct FilterGradientBlock {
 
 // dE/d(alpha) of pair p; adds its share to distanceGradient and harmonicsGradient.
 template <class T> void coefficientGradients(const Evaluation<T> &e, int layer, int pair, T *gradient) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const LayerState<T> &state = e.layer[layer];
     const int i = e.pairs.i[pair], j = e.pairs.j[pair], total = s.block[0].total(), row = s.attentionRow();
     const T *messageI = e.messageGradient + long(i) * total, *messageJ = e.messageGradient + long(j) * total;
@@ -56,7 +56,7 @@ template <class T> void coefficientGradients(const Evaluation<T> &e, int layer, 
 template <class T>
 void filterGradients(const Evaluation<T> &e, int layer, int pair, int p, const FilterBlock<T> &filter,
                      FilterGradientBlock<T> &b) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const LayerState<T> &state = e.layer[layer];
     const int i = e.pairs.i[pair], j = e.pairs.j[pair], row = s.attentionRow();
     const T *atI = state.attention + long(i) * row, *atJ = state.attention + long(j) * row;
@@ -101,7 +101,7 @@ void filterGradients(const Evaluation<T> &e, int layer, int pair, int p, const F
 template <class T>
 void differenceGradients(const Evaluation<T> &e, int layer, int first, int n, const FilterBlock<T> &filter,
                          FilterGradientBlock<T> &b) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const LayerWeights<T> &w = e.model->layers[layer];
     const int width = 2 * s.spherical;
     for (int m = 0; m < 2; m++)
@@ -136,7 +136,7 @@ void differenceGradients(const Evaluation<T> &e, int layer, int first, int n, co
 template <class T>
 void attentionBackward(const Evaluation<T> &e, int layer, int tile, bool atoms, FilterBlock<T> &filter,
                        FilterGradientBlock<T> &b) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const int begin = e.pairs.tilePair[tile], end = e.pairs.tilePair[tile + 1];
     if (atoms) {
         T *slots = e.slotGradients + long(e.pairs.tileSlot[tile]) * s.gradientRow();

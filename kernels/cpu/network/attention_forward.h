@@ -10,7 +10,7 @@ namespace so3krates::cpu::SO3KRATES_ARCH {
 template <class T> SO3K_INLINE T parity(int degree) { return degree % 2 ? T(-1) : T(1); }
 
 template <class T> void attentionForward(const Evaluation<T> &e, int layer, int begin, int end, FilterBlock<T> &b) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const LayerState<T> &state = e.layer[layer];
     const int row = s.attentionRow();
     for (int first = begin; first < end; first += pairBlock) {
@@ -43,13 +43,17 @@ template <class T> void attentionForward(const Evaluation<T> &e, int layer, int 
                             sums[3] += ji * dw;
                         }
                     }
+                    T raw[4];
+                    if (alphaSlope)
+                        storeSums<T, 4>(sums, raw);
+                    else
+                        storeSums<T, 2>(sums, raw);
                     for (int direction = 0; direction < 2; direction++) {
-                        T sign = m == 1 && direction == 1 ? parity<T>(s.degree[block]) : T(1);
-                        T raw = sign * sum<T>(sums[direction]);
-                        int k = s.alpha(m, direction) + block;
-                        alpha[k] = cut * raw;
+                        const T sign = m == 1 && direction == 1 ? parity<T>(s.degree[block]) : T(1);
+                        const int k = s.alpha(m, direction) + block;
+                        alpha[k] = cut * sign * raw[direction];
                         if (alphaSlope)
-                            alphaSlope[k] = cutSlope * raw + cut * sign * sum<T>(sums[2 + direction]);
+                            alphaSlope[k] = sign * (cutSlope * raw[direction] + cut * raw[2 + direction]);
                     }
                 }
             }

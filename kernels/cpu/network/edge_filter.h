@@ -20,7 +20,7 @@ template <class T> struct FilterBlock {
 template <class T>
 void sphericalHidden(const Evaluation<T> &e, const LayerWeights<T> &w, const T *ev, int begin, int n,
                      FilterBlock<T> &b) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     for (int p = 0; p < n; p++) {
         const T *evI = ev + long(e.pairs.i[begin + p]) * s.euclidean;
         const T *evJ = ev + long(e.pairs.j[begin + p]) * s.euclidean;
@@ -47,7 +47,7 @@ void sphericalHidden(const Evaluation<T> &e, const LayerWeights<T> &w, const T *
 // values (and slopes if wanted) of both filters.
 template <class T>
 void edgeFilters(const Evaluation<T> &e, int layer, int begin, int n, bool wantSlopes, FilterBlock<T> &b) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const LayerWeights<T> &w = e.model->layers[layer];
     const bool table = e.model->tableIntervals > 0;
     if (!table)

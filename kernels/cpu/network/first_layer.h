@@ -2,14 +2,14 @@
 // The first layer's attention coefficients from the tables of cpu/first_layer.h: what attentionForward computes, for a
 // fraction of its work.
 
-#include "cpu/evaluation.h"
+#include "cpu/network/shape_of.h"
 #include "cpu/simd/vector.h"
 
 namespace so3krates::cpu::SO3KRATES_ARCH {
 
 template <class T> void firstLayerForward(const Evaluation<T> &e, int begin, int end) {
     constexpr int order = RadialTable::order;
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const FirstLayerView<T> &tables = e.firstLayer;
     const int intervals = e.model->tableIntervals, alphaRow = s.alphaRow();
     const double inverseStep = intervals / e.model->cutoff;

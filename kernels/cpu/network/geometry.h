@@ -1,7 +1,7 @@
 #pragma once
 // Pair geometry: distance, unit vector, cutoff function, spherical harmonics; and the way back to dE/dr_ij.
 
-#include "cpu/evaluation.h"
+#include "cpu/network/shape_of.h"
 #include "cpu/network/cutoff.h"
 #include "cpu/network/spherical_harmonics.h"
 
@@ -9,7 +9,7 @@ namespace so3krates::cpu::SO3KRATES_ARCH {
 
 // Pairs [begin, end): writes distance, unit, cutoff, harmonics; clears harmonicsGradient and distanceGradient.
 template <class T> void pairGeometry(const Evaluation<T> &e, int begin, int end) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     for (int p = begin; p < end; p++) {
         const double *a = e.positions + 3L * e.pairs.i[p], *b = e.positions + 3L * e.pairs.j[p];
         const double *shift = e.pairs.shift + 3L * p;
@@ -43,7 +43,7 @@ template <class T> void pairGeometry(const Evaluation<T> &e, int begin, int end)
 
 // Pairs [begin, end): pairGradient = dE/dr_ij from distanceGradient and harmonicsGradient.
 template <class T> void pairGradients(const Evaluation<T> &e, int begin, int end) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     for (int p = begin; p < end; p++) {
         const T *unit = e.unit + 4L * p;
         const T *gradient = e.harmonicsGradient + long(p) * s.euclidean;

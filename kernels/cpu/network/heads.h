@@ -14,7 +14,7 @@ template <class T> SO3K_INLINE T dotRow(const T *a, const T *b, int n) {
 
 template <class T> void headsForward(const Evaluation<T> &e, int begin, int n, AtomBlock<T> &b) {
     const PackedModel<T> &model = *e.model;
-    const Shape &s = model.shape;
+    const Shape &s = shapeOf(model);
     const int F = s.features;
     const T *x = e.features + long(begin) * F;
 
@@ -69,7 +69,7 @@ template <class T> void headsForward(const Evaluation<T> &e, int begin, int n, A
 // featureGradient = dE/d(final features), evGradient = 0.
 template <class T> void headsBackward(const Evaluation<T> &e, int begin, int n, AtomBlock<T> &b) {
     const PackedModel<T> &model = *e.model;
-    const Shape &s = model.shape;
+    const Shape &s = shapeOf(model);
     const int F = s.features;
     T *g = e.featureGradient + long(begin) * F;
     for (long k = 0; k < long(n) * F; k++)

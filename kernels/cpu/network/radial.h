@@ -1,7 +1,7 @@
 #pragma once
 // Radial part of the edge filters: the small network on basis functions of the distance, or its spline table.
 
-#include "cpu/evaluation.h"
+#include "cpu/network/shape_of.h"
 #include "cpu/simd/activation.h"
 #include "cpu/simd/gemm.h"
 
@@ -9,7 +9,7 @@ namespace so3krates::cpu::SO3KRATES_ARCH {
 
 // Rows of basis functions of the pairs [begin, begin + n): first n rows of values, then n rows of slopes, [2n][K].
 template <class T> void radialBasisBlock(const Evaluation<T> &e, int begin, int n, T *rows) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     double values[maxRadial], slopes[maxRadial];
     for (int p = 0; p < n; p++) {
         e.model->radialBasis->evaluate(e.distance[begin + p], values, slopes);
@@ -25,7 +25,7 @@ template <class T> void radialBasisBlock(const Evaluation<T> &e, int begin, int 
 template <class T>
 void radialFilter(const Evaluation<T> &e, const LayerWeights<T> &w, int m, int n, const T *basis, T *hidden, T *values,
                   T *slopes) {
-    const Shape &s = e.model->shape;
+    const Shape &s = shapeOf(*e.model);
     const int F = s.features, total = s.block[m].total();
     const Dense<T> &first = w.radial0[m], &second = w.radial1[m];
     gemm<T>(slopes ? 2 * n : n, basis, s.radial, first.weight, first.in, F, Start::Zero, nullptr, hidden, F);
@@ -48,7 +48,7 @@ template <class T>
 void radialFilterFromTable(const Evaluation<T> &e, const LayerWeights<T> &w, int m, int begin, int n, T *values,
                            T *slopes) {
     constexpr int order = RadialTable::order;
-    const int total = e.model->shape.block[m].total(), intervals = e.model->tableIntervals;
+    const int total = shapeOf(*e.model).block[m].total(), intervals = e.model->tableIntervals;
     const double inverseStep = intervals / e.model->cutoff;
     for (int p = 0; p < n; p++) {
         const double x = e.distance[begin + p] * inverseStep;
