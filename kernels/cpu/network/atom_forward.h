@@ -77,28 +77,38 @@ template <class T> void collectMessages(const Evaluation<T> &e, int layer, int b
     const LayerState<T> &state = e.layer[layer];
     const BlockLayout &heads = s.block[0];
     const int total = heads.total(), row = s.attentionRow();
+    constexpr int atOnce = 8; // vectors of sums held in registers
     for (int a = 0; a < n; a++) {
-        const int i = begin + a;
+        const int i = begin + a, first = pairs.adjacencyStart[i], end = pairs.adjacencyStart[i + 1];
         T *sum = message + long(a) * total;
-        for (int c = 0; c < total; c++)
-            sum[c] = 0;
+        for (int start = 0; start < total; start += atOnce * lanes<T>) {
+            const int vectors = (total - start) / lanes<T> < atOnce ? (total - start) / lanes<T> : atOnce;
+            Vec<T> sums[atOnce] = {};
+            for (int k = first; k < end; k++) {
+                const int pair = pairs.adjacency[k] >> 1, direction = pairs.adjacency[k] & 1;
+                const int other = direction ? pairs.i[pair] : pairs.j[pair];
+                const T *alpha = state.alpha + long(pair) * s.alphaRow() + s.alpha(0, direction);
+                const T *value = state.attention + long(other) * row + s.valueX() + start;
+#pragma GCC unroll 8
+                for (int v = 0; v < atOnce; v++)
+                    if (v < vectors)
+                        sums[v] += alpha[(start + v * lanes<T>) / heads.stride] * load<T>(value + v * lanes<T>);
+            }
+#pragma GCC unroll 8
+            for (int v = 0; v < atOnce; v++)
+                if (v < vectors)
+                    store<T>(sum + start + v * lanes<T>, sums[v]);
+        }
         T ev[maxEuclidean];
         for (int m = 0; m < s.numEuclidean; m++)
             ev[m] = state.evIn[long(i) * s.euclidean + m];
-        for (int k = pairs.adjacencyStart[i]; k < pairs.adjacencyStart[i + 1]; k++) {
+        for (int k = first; k < end; k++) {
             const int pair = pairs.adjacency[k] >> 1, direction = pairs.adjacency[k] & 1;
-            const int other = direction ? pairs.i[pair] : pairs.j[pair];
-            const T *alpha = state.alpha + long(pair) * s.alphaRow();
-            const T *value = state.attention + long(other) * row + s.valueX();
-            for (int h = 0; h < heads.count; h++) {
-                Vec<T> factor = broadcast<T>(alpha[s.alpha(0, direction) + h]);
-                for (int c = h * heads.stride; c < (h + 1) * heads.stride; c += lanes<T>)
-                    store<T>(sum + c, load<T>(sum + c) + factor * load<T>(value + c));
-            }
+            const T *alpha = state.alpha + long(pair) * s.alphaRow() + s.alpha(1, direction);
             const T *y = e.harmonics + long(pair) * s.euclidean;
             for (int d = 0; d < s.numDegrees; d++)
                 for (int m = s.degreeStart[d]; m < s.degreeStart[d + 1]; m++)
-                    ev[m] += alpha[s.alpha(1, direction) + d] * y[m];
+                    ev[m] += alpha[d] * y[m];
         }
         T *x = e.features + long(i) * s.features;
         for (int h = 0; h < heads.count; h++)

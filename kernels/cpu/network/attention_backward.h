@@ -23,13 +23,15 @@ template <class T> void coefficientGradients(const Evaluation<T> &e, int layer, 
     const T *valueI = state.attention + long(i) * row + s.valueX(),
             *valueJ = state.attention + long(j) * row + s.valueX();
     for (int block = 0; block < s.block[0].count; block++) {
-        Vec<T> ij = zero<T>(), ji = zero<T>();
+        Vec<T> both[2] = {};
         for (int c = block * s.block[0].stride; c < (block + 1) * s.block[0].stride; c += lanes<T>) {
-            ij += load<T>(messageI + c) * load<T>(valueJ + c);
-            ji += load<T>(messageJ + c) * load<T>(valueI + c);
+            both[0] += load<T>(messageI + c) * load<T>(valueJ + c);
+            both[1] += load<T>(messageJ + c) * load<T>(valueI + c);
         }
-        gradient[s.alpha(0, 0) + block] = sum<T>(ij);
-        gradient[s.alpha(0, 1) + block] = sum<T>(ji);
+        T raw[2];
+        storeSums<T, 2>(both, raw);
+        gradient[s.alpha(0, 0) + block] = raw[0];
+        gradient[s.alpha(0, 1) + block] = raw[1];
     }
     const T *evI = e.evGradient + long(i) * s.euclidean, *evJ = e.evGradient + long(j) * s.euclidean;
     const T *y = e.harmonics + long(pair) * s.euclidean;

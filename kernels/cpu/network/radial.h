@@ -55,7 +55,12 @@ void radialFilterFromTable(const Evaluation<T> &e, const LayerWeights<T> &w, int
         const int interval = x < intervals ? int(x) : intervals - 1;
         const Vec<T> t = broadcast<T>(T(x - interval));
         const T *c = w.table[m] + long(interval) * order * total;
+        const double nextX = e.distance[begin + (p + 1 < n ? p + 1 : p)] * inverseStep;
+        const T *next = w.table[m] + long(nextX < intervals ? int(nextX) : intervals - 1) * order * total;
         for (int f = 0; f < total; f += lanes<T>) {
+#pragma GCC unroll 6
+            for (int k = 0; k < order; k++)
+                __builtin_prefetch(next + k * total + f);
             Vec<T> power[order];
 #pragma GCC unroll 6
             for (int k = 0; k < order; k++)
