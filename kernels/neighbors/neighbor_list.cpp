@@ -199,6 +199,8 @@ void NeighborLists::search(const Grid &grid, Piece &piece, LongRangePiece *longR
     };
     std::vector<Target> targets;
     int targetsOf = -1; // the cell they belong to
+    std::vector<double> squares; // of the distances to a cell's atoms
+    std::vector<int> found;
     piece.count.assign(piece.last - piece.first, 0);
     piece.pairs.clear();
     if (longRange) {
@@ -237,23 +239,53 @@ void NeighborLists::search(const Grid &grid, Piece &piece, LongRangePiece *longR
         for (const Target &target : targets) {
             const double *shift = image.shifts.data() + 3L * target.image;
             const double cx = x[a] - shift[0], cy = y[a] - shift[1], cz = z[a] - shift[2];
-            for (int b = target.first; b < target.last; b++) {
-                const double rx = x[b] - cx, ry = y[b] - cy, rz = z[b] - cz, d2 = rx * rx + ry * ry + rz * rz;
-                if (d2 >= largestSquare || (a == b && target.image == atRest))
-                    continue;
-                const int j = grid.order[b];
-                if (d2 < coincident * coincident)
-                    throw InputError("atoms " + std::to_string(std::min(i, j)) + " and " +
-                                     std::to_string(std::max(i, j)) + " (counted from 0) are at the same place" +
-                                     (target.image == atRest ? "" : " as one another's periodic image") +
-                                     ": their repulsion is infinite. Move one of them");
-                if (d2 < shortSquare && (j > i || (j == i && target.image > atRest)))
-                    piece.pairs.push_back({j, target.image});
-                if (d2 < longSquare) {
-                    longRange->neighbors.push_back(j);
-                    if (grid.periodic)
-                        longRange->images.push_back(target.image);
+            const int candidates = target.last - target.first;
+            if (int(squares.size()) < candidates) {
+                squares.resize(candidates);
+                found.resize(candidates);
+            }
+            const double *xs = x + target.first, *ys = y + target.first, *zs = z + target.first;
+            for (int b = 0; b < candidates; b++) {
+                const double rx = xs[b] - cx, ry = ys[b] - cy, rz = zs[b] - cz;
+                squares[b] = rx * rx + ry * ry + rz * rz;
+            }
+            // Without branches: which candidates are near cannot be predicted.
+            int near = 0;
+            for (int b = 0; b < candidates; b++) {
+                found[near] = b;
+                near += squares[b] < largestSquare;
+            }
+            if (target.image == atRest && a >= target.first && a < target.last) { // not itself
+                near = int(std::remove(found.data(), found.data() + near, a - target.first) - found.data());
+            }
+            int close = 0;
+            for (int k = 0; k < near; k++)
+                close += squares[found[k]] < shortSquare;
+            if (close)
+                for (int k = 0; k < near; k++) {
+                    if (squares[found[k]] >= shortSquare)
+                        continue;
+                    const int j = grid.order[target.first + found[k]];
+                    if (squares[found[k]] < coincident * coincident)
+                        throw InputError("atoms " + std::to_string(std::min(i, j)) + " and " +
+                                         std::to_string(std::max(i, j)) + " (counted from 0) are at the same place" +
+                                         (target.image == atRest ? "" : " as one another's periodic image") +
+                                         ": their repulsion is infinite. Move one of them");
+                    if (j > i || (j == i && target.image > atRest))
+                        piece.pairs.push_back({j, target.image});
                 }
+            if (longCutoff > 0) {
+                const size_t first = longRange->neighbors.size();
+                longRange->neighbors.resize(first + near);
+                int *out = longRange->neighbors.data() + first;
+                int far = 0;
+                for (int k = 0; k < near; k++) {
+                    out[far] = grid.order[target.first + found[k]];
+                    far += squares[found[k]] < longSquare;
+                }
+                longRange->neighbors.resize(first + far);
+                if (grid.periodic)
+                    longRange->images.resize(first + far, target.image);
             }
         }
         std::sort(piece.pairs.begin() + firstPair, piece.pairs.end(),

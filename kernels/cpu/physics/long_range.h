@@ -22,11 +22,12 @@ template <class T> struct NeighborLanes {
 // S(r; on, off) as in zbl.h and dS/dr, on vectors.
 template <class T> SO3K_INLINE Vec<T> switchFunction(Vec<T> r, T on, T off, Vec<T> &slope) {
     const T tiny = T(1e-3); // exp(-1/tiny) is zero in T: nothing is lost by clamping there
-    Vec<T> c = minimum<T>(maximum<T>((r - on) / (off - on), broadcast<T>(tiny)), broadcast<T>(T(1) - tiny));
-    Vec<T> u = T(1) - c, inverseU = T(1) / u, inverseC = T(1) / c;
+    const T inverseWidth = T(1) / (off - on);
+    Vec<T> c = minimum<T>(maximum<T>((r - on) * inverseWidth, broadcast<T>(tiny)), broadcast<T>(T(1) - tiny));
+    Vec<T> u = T(1) - c, inverse = T(1) / (u * c), inverseU = c * inverse, inverseC = u * inverse;
     Vec<T> growth = exponential<T>(inverseU - inverseC);
     Vec<T> value = T(1) / (T(1) + growth);
-    slope = -value * (growth * value) * (inverseU * inverseU + inverseC * inverseC) / (off - on);
+    slope = -value * (growth * value) * (inverseU * inverseU + inverseC * inverseC) * inverseWidth;
     slope = r <= on || r >= off ? zero<T>() : slope;
     return r <= on ? broadcast<T>(T(1)) : r >= off ? zero<T>() : value;
 }
@@ -61,7 +62,8 @@ SO3K_INLINE void longRangeLanes(const LongRangeTerms<T> &t, const NeighborLanes<
         // Ratios are absolute values and may vanish: keep the seventh root away from 0.
         Vec<T> polarizability =
             maximum<T>(T(0.5) * (polarizabilityI + load<T>(n.polarizability)), broadcast<T>(T(1e-6)));
-        Vec<T> u = seventhRoot<T>(polarizability);
+        Vec<T> root = inverseSeventhRoot<T>(polarizability), root2 = root * root, root6 = root2 * root2 * root2;
+        Vec<T> u = polarizability * root6;
         constexpr double fine = 2.552796100231019; // alpha_fs^(-4/21)
         Vec<T> rho = T(fine) * u;
         Vec<T> s = T(-0.00433008) + rho * (T(0.24428889) + rho * (T(0.04125273) + rho * T(-0.00078893)));
@@ -78,7 +80,7 @@ SO3K_INLINE void longRangeLanes(const LongRangeTerms<T> &t, const NeighborLanes<
         Vec<T> bracketP = -(T(6) * p4 * p * a2 + T(8) * p6 * p * b2 + T(10) * p6 * p2 * p * c2);
         Vec<T> bracketS = T(20) * s * b + T(490) * s2 * s * c;
         Vec<T> switchSlope = zero<T>(), f = broadcast<T>(T(1));
-        if (t.hasCutoff)
+        if (t.hasCutoff && any<T>(r > t.dispersionOn))
             f = switchFunction<T>(r, t.dispersionOn, t.cutoff, switchSlope);
         Vec<T> perRatio = mask * load<T>(n.c6) * load<T>(n.ratio) * T(-hartree); // -E_h C6_ij / h_i
         Vec<T> factor = perRatio * ratioI;
@@ -86,7 +88,7 @@ SO3K_INLINE void longRangeLanes(const LongRangeTerms<T> &t, const NeighborLanes<
         along += factor * (f * bracketR * toBohr + switchSlope * bracket);
         Vec<T> uSlope = bracketP * pSlope + bracketS * sSlope;
         sums.ratio +=
-            perRatio * f * bracket + factor * f * uSlope * u / (T(7) * polarizability) * (T(0.5) * freePolarizabilityI);
+            perRatio * f * bracket + factor * f * uSlope * root6 * (T(0.5 / 7) * freePolarizabilityI); // du/dalpha
     }
     Vec<T> g = -along * inverse; // dE/dx_i = -dE/dr r_ij / r
     sums.gradient[0] += g * x;

@@ -45,20 +45,20 @@ template <class T> SO3K_INLINE Vec<T> squareRoot(Vec<T> x) {
     return load<T>(y);
 }
 
-// x^(1/7) for normal positive x: a guess from the exponent bits, then Newton steps (each doubles the digits).
-template <class T> SO3K_INLINE Vec<T> seventhRoot(Vec<T> x) {
+// x^(-1/7) for normal positive x: a guess from the exponent bits, then Newton steps (each doubles the digits).
+template <class T> SO3K_INLINE Vec<T> inverseSeventhRoot(Vec<T> x) {
     Vec<T> y = zero<T>();
     if constexpr (sizeof(T) == 4) {
         Vec<float> integer = __builtin_convertvector(bitsOf<float>(x), Vec<float>);
-        Vec<float> guess = integer * (1.0f / 7.0f) + 6.0f / 7.0f * 1065353216.0f; // 1065353216: the bits of 1
+        Vec<float> guess = 8.0f / 7.0f * 1065353216.0f - integer * (1.0f / 7.0f); // 1065353216: the bits of 1
         y = vectorOf<float>(__builtin_convertvector(guess, Ints<float>));
         for (int k = 0; k < 4; k++) {
-            Vec<T> y2 = y * y, y6 = y2 * y2 * y2;
-            y = y * T(6.0 / 7) + x / (y6 * T(7));
+            Vec<T> y2 = y * y, y7 = y2 * y2 * y2 * y;
+            y = y * (T(8.0 / 7) - x * y7 * T(1.0 / 7));
         }
     } else {
         for (int k = 0; k < lanes<T>; k++)
-            y[k] = __builtin_pow(double(x[k]), 1.0 / 7);
+            y[k] = __builtin_pow(double(x[k]), -1.0 / 7);
     }
     return y;
 }

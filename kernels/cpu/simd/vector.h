@@ -37,6 +37,16 @@ template <class T> SO3K_INLINE Vec<T> vectorOf(Ints<T> v) { return (Vec<T>)v; }
 template <class T> SO3K_INLINE Vec<T> minimum(Vec<T> a, Vec<T> b) { return a < b ? a : b; }
 template <class T> SO3K_INLINE Vec<T> maximum(Vec<T> a, Vec<T> b) { return a > b ? a : b; }
 
+// Whether a comparison holds in any lane.
+template <class T> SO3K_INLINE bool any(Ints<T> comparison) {
+    int64_t words[sizeof comparison / 8], all = 0;
+    __builtin_memcpy(words, &comparison, sizeof comparison);
+#pragma GCC unroll 8
+    for (int64_t word : words)
+        all |= word;
+    return all != 0;
+}
+
 template <int... K> struct Indices {};
 template <int N, int... K> struct IndicesBelow : IndicesBelow<N - 1, N - 1, K...> {};
 template <int... K> struct IndicesBelow<0, K...> { using Type = Indices<K...>; };
