@@ -8,11 +8,15 @@
 #include "cpu/kernel_table.h"
 #include "cpu/workspace.h"
 #include "input_checks.h"
+#include "neighbors/spatial_order.h"
 #include "threads/parallel.h"
 
 namespace so3krates::cpu {
 
 namespace {
+
+// Smaller systems fit the caches in any order.
+constexpr int atomsWorthSorting = 256;
 
 constexpr int pairsPerTask = 4 * pairBlock; // forward stages write to their own pairs only: any cut will do
 
@@ -67,6 +71,7 @@ public:
 
 private:
     void updateComposition(const System &system);
+    System placed(const System &system);
     void network(const System &system, bool gradient, bool strain, ThreadTeam &team);
     void conserveCharge(const System &system);
     void longRangeTerms(int piece, bool strain);
@@ -74,6 +79,8 @@ private:
     void zblAndGeometry(int begin, int end);
     void collectForces(int begin, int end, bool strain, double *forces);
     void summarize(const System &system, const Results &results);
+
+    int atomAt(int place) const { return order.empty() ? place : order[place]; }
 
     std::shared_ptr<const Model> frozen;
     Options settings;
@@ -94,7 +101,9 @@ private:
     std::vector<int> lastNumbers, lastOffsets, species;
     std::vector<double> lastCharges, lastSpins;
     std::vector<T> speciesPolarizability, speciesC6;
-    std::vector<int> pieceOf;
+    // Everything from the lists to the results is in spatial order: order[place] is the caller's atom; empty: as given.
+    std::vector<int> order, placedNumbers, placedSpecies, placedKind;
+    std::vector<double> placedPositions;
 };
 
 template <class T> void CpuPotential<T>::updateComposition(const System &system) {
@@ -147,6 +156,33 @@ template <class T> void CpuPotential<T>::updateComposition(const System &system)
     lastSpins = std::move(spins);
 }
 
+// The system in spatial order.
+template <class T> System CpuPotential<T>::placed(const System &system) {
+    if (system.numAtoms < atomsWorthSorting) {
+        order.clear();
+        return system;
+    }
+    spatialOrder(system, boxes, order);
+    const int N = system.numAtoms;
+    placedNumbers.resize(N);
+    placedSpecies.resize(N);
+    placedPositions.resize(3L * N);
+    const int *kind = firstLayer.view().kind;
+    placedKind.resize(kind ? N : 0);
+    for (int k = 0; k < N; k++) {
+        placedNumbers[k] = system.atomicNumbers[order[k]];
+        placedSpecies[k] = species[order[k]];
+        if (kind)
+            placedKind[k] = kind[order[k]];
+        for (int x = 0; x < 3; x++)
+            placedPositions[3L * k + x] = system.positions[3L * order[k] + x];
+    }
+    System result = system;
+    result.atomicNumbers = placedNumbers.data();
+    result.positions = placedPositions.data();
+    return result;
+}
+
 // Stage: geometry of the pairs [begin, end), and ZBL into their energy and distance gradient.
 template <class T> void CpuPotential<T>::zblAndGeometry(int begin, int end) {
     const Evaluation<T> &e = workspace.evaluation;
@@ -178,7 +214,7 @@ template <class T> void CpuPotential<T>::conserveCharge(const System &system) {
             workspace.charge.get()[i] = T(charges[i]);
             const T ratio = packed.hasHirshfeld ? e.hirshfeld[i] : T(1);
             workspace.ratio.get()[i] = ratio;
-            workspace.polarizability.get()[i] = ratio * speciesPolarizability[species[i]];
+            workspace.polarizability.get()[i] = ratio * speciesPolarizability[terms.species[i]];
         }
     }
 }
@@ -235,7 +271,7 @@ template <class T> void CpuPotential<T>::collectForces(int begin, int end, bool 
                 f[x] += sign * double(g[x]);
         }
         for (int x = 0; x < 3; x++)
-            forces[3L * i + x] = f[x] - workspace.longRange.get()[i].gradient[x];
+            forces[3L * atomAt(i) + x] = f[x] - workspace.longRange.get()[i].gradient[x];
         if (strain) {
             const int first[6] = {0, 1, 2, 1, 0, 0}, second[6] = {0, 1, 2, 2, 2, 1};
             double *s = workspace.strain.get() + 6L * i;
@@ -251,17 +287,22 @@ template <class T> void CpuPotential<T>::collectForces(int begin, int end, bool 
     }
 }
 
-template <class T> void CpuPotential<T>::compute(const System &system, const Results &results, ThreadTeam &team) {
-    checkSystem(*frozen, packed.elementRows, settings, system);
-    boxes.resize(system.numMolecules);
+template <class T> void CpuPotential<T>::compute(const System &given, const Results &results, ThreadTeam &team) {
+    checkSystem(*frozen, packed.elementRows, settings, given);
+    boxes.resize(given.numMolecules);
     const bool hasLongRange = longRange.electrostatics || longRange.dispersion;
-    for (int m = 0; m < system.numMolecules; m++) {
-        boxes[m] = Box::from(system.cells ? system.cells + 9L * m : nullptr);
+    for (int m = 0; m < given.numMolecules; m++) {
+        boxes[m] = Box::from(given.cells ? given.cells + 9L * m : nullptr);
         if (boxes[m].periodic && hasLongRange && std::isinf(longRange.cutoff))
             throw InputError("a periodic system needs a long-range cutoff: give lr_cutoff (Å), for example 12");
     }
-    updateComposition(system);
-    lists.build(system, boxes, packed.cutoff, hasLongRange ? longRange.cutoff : 0, team);
+    updateComposition(given);
+    const System system = placed(given);
+    try {
+        lists.build(system, boxes, packed.cutoff, hasLongRange ? longRange.cutoff : 0, team);
+    } catch (const CoincidentAtoms &pair) {
+        throw CoincidentAtoms(atomAt(pair.i), atomAt(pair.j), pair.images);
+    }
     const bool strain = results.virials, gradient = results.forces || strain;
     workspace.prepare(system, lists, gradient);
     const size_t scratchSize = kernels.scratchSize(packed) + 64;
@@ -269,6 +310,8 @@ template <class T> void CpuPotential<T>::compute(const System &system, const Res
 
     Evaluation<T> &e = workspace.evaluation;
     e.firstLayer = firstLayer.view();
+    if (e.firstLayer.kind && !order.empty())
+        e.firstLayer.kind = placedKind.data();
     terms = LongRangeTerms<T>();
     terms.electrostatics = longRange.electrostatics;
     terms.dispersion = longRange.dispersion;
@@ -284,7 +327,7 @@ template <class T> void CpuPotential<T>::compute(const System &system, const Res
     terms.charge = workspace.charge.get();
     terms.ratio = workspace.ratio.get();
     terms.polarizability = workspace.polarizability.get();
-    terms.species = species.data();
+    terms.species = order.empty() ? species.data() : placedSpecies.data();
     terms.freePolarizability = speciesPolarizability.data();
     terms.c6 = speciesC6.data();
     terms.numSpecies = int(speciesPolarizability.size());
@@ -318,7 +361,8 @@ template <class T> void CpuPotential<T>::compute(const System &system, const Res
         pairs([&](int begin, int end) { zblAndGeometry(begin, end); });
         atoms([&](int begin, int n) {
             const size_t stride = packed.shape.features, evStride = packed.shape.euclidean;
-            std::memcpy(e.features + begin * stride, e.initialFeatures + begin * stride, sizeof(T) * n * stride);
+            for (int i = begin; i < begin + n; i++)
+                std::memcpy(e.features + i * stride, e.initialFeatures + atomAt(i) * stride, sizeof(T) * stride);
             if (packed.euclideanFromNeighborhood)
                 kernels.initialEuclidean(e, begin, begin + n);
             else
@@ -421,9 +465,9 @@ template <class T> void CpuPotential<T>::summarize(const System &system, const R
     }
     for (int i = 0; i < system.numAtoms; i++) {
         if (results.partialCharges)
-            results.partialCharges[i] = charges[i];
+            results.partialCharges[atomAt(i)] = charges[i];
         if (results.hirshfeldRatios)
-            results.hirshfeldRatios[i] = packed.hasHirshfeld ? double(e.hirshfeld[i]) : 1;
+            results.hirshfeldRatios[atomAt(i)] = packed.hasHirshfeld ? double(e.hirshfeld[i]) : 1;
     }
 }
 

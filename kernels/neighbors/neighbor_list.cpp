@@ -68,6 +68,12 @@ struct NeighborLists::Grid {
     std::vector<double> sorted;            // [3][atoms] positions in that order
 };
 
+CoincidentAtoms::CoincidentAtoms(int i, int j, bool images)
+    : InputError("atoms " + std::to_string(std::min(i, j)) + " and " + std::to_string(std::max(i, j)) +
+                 " (counted from 0) are at the same place" + (images ? " as one another's periodic image" : "") +
+                 ": their repulsion is infinite. Move one of them"),
+      i(i), j(j), images(images) {}
+
 NeighborLists::NeighborLists() = default;
 NeighborLists::~NeighborLists() = default;
 
@@ -267,10 +273,7 @@ void NeighborLists::search(const Grid &grid, Piece &piece, LongRangePiece *longR
                         continue;
                     const int j = grid.order[target.first + found[k]];
                     if (squares[found[k]] < coincident * coincident)
-                        throw InputError("atoms " + std::to_string(std::min(i, j)) + " and " +
-                                         std::to_string(std::max(i, j)) + " (counted from 0) are at the same place" +
-                                         (target.image == atRest ? "" : " as one another's periodic image") +
-                                         ": their repulsion is infinite. Move one of them");
+                        throw CoincidentAtoms(i, j, target.image != atRest);
                     if (j > i || (j == i && target.image > atRest))
                         piece.pairs.push_back({j, target.image});
                 }

@@ -19,6 +19,13 @@ struct LongRangePiece {
     std::vector<int> neighbors, images; // images empty if the molecule is not periodic
 };
 
+class CoincidentAtoms : public InputError {
+public:
+    CoincidentAtoms(int i, int j, bool images);
+    int i, j;    // counted from 0
+    bool images; // j as a periodic image
+};
+
 class NeighborLists {
 public:
     NeighborLists();
@@ -26,7 +33,7 @@ public:
     // shortCutoff: pairs with d < shortCutoff go into the half list. longCutoff: directed neighbors with d < longCutoff
     // go into the pieces; 0: no pieces. Cutoffs in Å, longCutoff may be infinite (molecules without box only): then the
     // pieces name their atoms but list no neighbors, since these are all atoms of the molecule.
-    // Positions must be finite; throws InputError on coincident atoms (closer than 1e-4 Å), naming them.
+    // Positions must be finite; throws CoincidentAtoms if two are closer than 1e-4 Å.
     void build(const System &system, const std::vector<Box> &boxes, double shortCutoff, double longCutoff,
                ThreadTeam &team);
 
