@@ -55,7 +55,8 @@ private:
 template <class T> class CpuPotential : public Potential {
 public:
     CpuPotential(std::shared_ptr<const Model> model, const Options &options)
-        : frozen(std::move(model)), settings(options), kernels(selectKernels<T>(shapeNumbers(frozen->hyperparameters()))),
+        : frozen(std::move(model)), settings(options),
+          kernels(selectKernels<T>(shapeNumbers(frozen->hyperparameters()))),
           table(std::is_same<T, float>::value && options.radialTable ? sharedRadialTable(*frozen) : nullptr),
           weights(*frozen, kernels.format, table.get()), packed(weights.get()), zbl(*frozen),
           longRange(*frozen, options.lrCutoff, options.dispersionSwitchWidth), workspace(packed) {}
@@ -65,6 +66,7 @@ public:
     const Options &options() const override { return settings; }
     std::string implementation() const override {
         return std::string("CPU ") + kernels.name + (settings.precision == Precision::Double ? " double" : " single") +
+               (kernels.oneShape ? ", kernels for SO3LR's shape" : "") +
                (packed.tableIntervals ? ", radial table of " + std::to_string(packed.tableIntervals) + " intervals"
                                       : ", exact radial networks");
     }

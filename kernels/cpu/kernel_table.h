@@ -13,6 +13,7 @@ namespace so3krates::cpu {
 // Ranges are half open, [begin, end) or [begin, begin + n) with n <= atomBlock. scratch: one per thread.
 template <class T> struct KernelTable {
     const char *name; // of the instruction set
+    bool oneShape;    // for SO3LR's alone
     VectorFormat format;
     size_t (*scratchSize)(const PackedModel<T> &model); // numbers of type T
     void (*pairGeometry)(const Evaluation<T> &, int begin, int end);

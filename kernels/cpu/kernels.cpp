@@ -1,5 +1,5 @@
-// All CPU kernels for one instruction set, and for one shape of model or all: compiled several times, see CMakeLists.txt,
-// simd/vector.h and network/shape_of.h.
+// All CPU kernels for one instruction set, and for one shape of model or all: compiled several times, see
+// CMakeLists.txt, simd/vector.h and network/shape_of.h.
 
 #include "cpu/kernel_table.h"
 #include "cpu/network/atom_backward.h"
@@ -92,8 +92,15 @@ void headsCall(const Evaluation<T> &e, int begin, int n, T *scratch) {
     KERNEL(e, begin, n, b);
 }
 
+#ifdef SO3KRATES_SHAPE
+constexpr bool oneShape = true;
+#else
+constexpr bool oneShape = false;
+#endif
+
 template <class T>
 const KernelTable<T> table = {SO3KRATES_INSTRUCTIONS,
+                              oneShape,
                               {lanes<T>},
                               scratchSize<T>,
                               pairGeometry<T>,

@@ -204,7 +204,7 @@ void NeighborLists::search(const Grid &grid, Piece &piece, LongRangePiece *longR
         int first, last, image;
     };
     std::vector<Target> targets;
-    int targetsOf = -1; // the cell they belong to
+    int targetsOf = -1;          // the cell they belong to
     std::vector<double> squares; // of the distances to a cell's atoms
     std::vector<int> found;
     piece.count.assign(piece.last - piece.first, 0);

@@ -8,8 +8,8 @@
 
 namespace so3krates {
 
-// order[k]: the atom at place k. Molecules stay where they are, each with its atoms along a space-filling curve (Morton)
-// through small cells; depends on these positions alone. Positions must be finite.
+// order[k]: the atom at place k. Molecules stay where they are, each with its atoms along a space-filling curve
+// (Morton) through small cells; depends on these positions alone. Positions must be finite.
 void spatialOrder(const System &system, const std::vector<Box> &boxes, std::vector<int> &order);
 
 } // namespace so3krates

@@ -1,8 +1,8 @@
 #pragma once
 // Pair geometry: distance, unit vector, cutoff function, spherical harmonics; and the way back to dE/dr_ij.
 
-#include "cpu/network/shape_of.h"
 #include "cpu/network/cutoff.h"
+#include "cpu/network/shape_of.h"
 #include "cpu/network/spherical_harmonics.h"
 
 namespace so3krates::cpu::SO3KRATES_ARCH {

@@ -49,7 +49,9 @@ template <class T> SO3K_INLINE bool any(Ints<T> comparison) {
 
 template <int... K> struct Indices {};
 template <int N, int... K> struct IndicesBelow : IndicesBelow<N - 1, N - 1, K...> {};
-template <int... K> struct IndicesBelow<0, K...> { using Type = Indices<K...>; };
+template <int... K> struct IndicesBelow<0, K...> {
+    using Type = Indices<K...>;
+};
 template <class T> using AllLanes = typename IndicesBelow<lanes<T>>::Type;
 
 // Lane k is lane K[k] of a, or lane K[k] - lanes of b.
@@ -67,7 +69,8 @@ template <class T, int WIDTH, int... K> SO3K_INLINE Vec<T> addBlocks(Vec<T> a, V
            shuffle<T, (K / WIDTH % 2 * lanes<T> + (K / WIDTH / 2 * 2 + 1) * WIDTH + K % WIDTH)...>(a, b);
 }
 
-// The sums of the lanes of COUNT vectors (a power of two up to the lanes), in the lanes 0 to COUNT - 1; in one fixed order.
+// The sums of the lanes of COUNT vectors (a power of two up to the lanes), in the lanes 0 to COUNT - 1; in one fixed
+// order.
 template <class T, int COUNT, int WIDTH = 1> SO3K_INLINE Vec<T> sums(const Vec<T> *v) {
     if constexpr (COUNT == 1) {
         if constexpr (WIDTH == lanes<T>) {
