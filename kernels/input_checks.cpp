@@ -23,7 +23,7 @@ Options completeOptions(const Model &model, Options options) {
     return options;
 }
 
-void checkSystem(const Model &model, int elementRows, const Options &options, const System &system) {
+void checkComposition(const Model &model, int elementRows, const Options &options, const System &system) {
     if (system.numAtoms < 1 || system.numMolecules < 1)
         throw InputError("there are no atoms");
     if (system.offsets) {
@@ -53,10 +53,6 @@ void checkSystem(const Model &model, int elementRows, const Options &options, co
                              known());
         if (!trained && !options.allowUntrainedElements)
             throw InputError(who() + "which model '" + model.name() + "' was not trained for; it knows " + known());
-        for (int k = 0; k < 3; k++)
-            if (!(std::abs(system.positions[3L * i + k]) < largestPosition))
-                throw InputError("the position of atom " + std::to_string(i) +
-                                 " (counted from 0) is not a finite number below 1e8 Å");
     }
     for (int m = 0; m < system.numMolecules; m++) {
         if (system.charges && !std::isfinite(system.charges[m]))
@@ -64,6 +60,13 @@ void checkSystem(const Model &model, int elementRows, const Options &options, co
         if (system.spins && !(std::isfinite(system.spins[m]) && system.spins[m] >= 0))
             throw InputError("the spin (number of unpaired electrons) must be a number, 0 or more");
     }
+}
+
+void checkPositions(const System &system) {
+    for (long k = 0; k < 3L * system.numAtoms; k++)
+        if (!(std::abs(system.positions[k]) < largestPosition))
+            throw InputError("the position of atom " + std::to_string(k / 3) +
+                             " (counted from 0) is not a finite number below 1e8 Å");
 }
 
 } // namespace so3krates

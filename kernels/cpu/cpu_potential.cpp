@@ -290,7 +290,8 @@ template <class T> void CpuPotential<T>::collectForces(int begin, int end, bool 
 }
 
 template <class T> void CpuPotential<T>::compute(const System &given, const Results &results, ThreadTeam &team) {
-    checkSystem(*frozen, packed.elementRows, settings, given);
+    checkComposition(*frozen, packed.elementRows, settings, given);
+    checkPositions(given);
     boxes.resize(given.numMolecules);
     const bool hasLongRange = longRange.electrostatics || longRange.dispersion;
     for (int m = 0; m < given.numMolecules; m++) {

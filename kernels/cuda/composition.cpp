@@ -17,7 +17,23 @@ Composition<T>::Composition(std::shared_ptr<const Model> model, const cpu::LongR
       moleculeChunks(device), totalCharges(device), initialFeatures(device), freePolarizability(device), c6(device),
       model(std::move(model)), longRange(longRange) {}
 
-template <class T> bool Composition<T>::update(const System &system) {
+template <class T> bool Composition<T>::isOf(const System &system) const {
+    const int N = system.numAtoms, B = system.numMolecules;
+    if (lastNumbers.empty() || N != int(lastNumbers.size()) || B != int(lastCharges.size()))
+        return false;
+    const int whole[2] = {0, N}, *starts = system.offsets ? system.offsets : whole;
+    auto same = [B](const double *values, const std::vector<double> &last) {
+        for (int m = 0; m < B; m++)
+            if ((values ? values[m] : 0) != last[m])
+                return false;
+        return true;
+    };
+    return (system.offsets || B == 1) && std::equal(offsets.begin(), offsets.end(), starts) &&
+           std::equal(lastNumbers.begin(), lastNumbers.end(), system.atomicNumbers) &&
+           same(system.charges, lastCharges) && same(system.spins, lastSpins);
+}
+
+template <class T> void Composition<T>::update(const System &system) {
     const int N = system.numAtoms, B = system.numMolecules;
     std::vector<int> numbers(system.atomicNumbers, system.atomicNumbers + N), starts{0, N};
     if (system.offsets)
@@ -26,8 +42,6 @@ template <class T> bool Composition<T>::update(const System &system) {
         return values ? std::vector<double>(values, values + B) : std::vector<double>(B, 0.0);
     };
     std::vector<double> charges = perMolecule(system.charges), spins = perMolecule(system.spins);
-    if (numbers == lastNumbers && starts == offsets && charges == lastCharges && spins == lastSpins)
-        return false;
     lastNumbers.clear(); // if anything below throws, the next call starts afresh
     offsets = starts;
     atomicNumbers.upload(numbers);
@@ -50,7 +64,6 @@ template <class T> bool Composition<T>::update(const System &system) {
     lastNumbers = std::move(numbers);
     lastCharges = std::move(charges);
     lastSpins = std::move(spins);
-    return true;
 }
 
 template <class T> void Composition<T>::updateSpecies(const System &system) {

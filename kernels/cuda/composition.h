@@ -16,8 +16,10 @@ template <class T> class Composition {
 public:
     Composition(std::shared_ptr<const Model> model, const cpu::LongRangeParameters &longRange,
                 std::shared_ptr<Device> device);
-    // Takes the system's elements, molecules, charges and spins. False if nothing changed.
-    bool update(const System &system);
+    // Whether these are the system's elements, molecules, charges and spins.
+    bool isOf(const System &system) const;
+    // Takes them.
+    void update(const System &system);
 
     // On the host.
     std::vector<int> offsets; // [molecules+1]

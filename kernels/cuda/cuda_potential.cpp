@@ -17,12 +17,14 @@ namespace {
 
 unsigned blocksFor(size_t work, size_t perBlock) { return unsigned((work + perBlock - 1) / perBlock); }
 
-// What the last sums over molecules hold.
-enum SumColumn { Network, Zbl, Electrostatics, Dispersion, Strain, Dipole = Strain + 6, NumSums = Dipole + 3 };
+InputError nonFinite(int molecule) {
+    return InputError("the energy of molecule " + std::to_string(molecule) +
+                      " is not a finite number: the positions are far outside what the model can describe");
+}
 
 } // namespace
 
-template <class T> class CudaPotential : public Potential {
+template <class T> class CudaPotential : public DevicePotential {
 public:
     CudaPotential(std::shared_ptr<const Model> model, const Options &options, std::shared_ptr<Device> device)
         : frozen(std::move(model)), settings(options), device(device), hyper(frozen->hyperparameters()),
@@ -37,6 +39,12 @@ public:
         zblCharge.upload(zbl.charge);
     }
 
+    void prepare(const System &system, bool forces, bool virials) override;
+    DeviceBuffers buffers() const override;
+    unsigned long generation() const override { return generations + lists.generation(); }
+    void enqueue() override;
+    bool finish() override;
+    void download(const Results &results) override;
     void compute(const System &system, const Results &results, ThreadTeam &) override;
     const Model &model() const override { return *frozen; }
     const Options &options() const override { return settings; }
@@ -49,15 +57,17 @@ public:
 private:
     bool hasLongRange() const { return longRange.electrostatics || longRange.dispersion; }
     bool fromNeighborhood() const { return hyper.euclideanInit == EuclideanInit::Neighborhood; }
-    void network();
-    void physics(bool gradient);
-    void networkBackward();
+    void takeComposition(const System &system);
+    void projectFirst();
     void startFeatures();
+    void network();
+    void physics();
+    void networkBackward();
+    void moleculeSums();
     InitialEuclideanArguments<T> initialEuclideanArguments() const;
     void sums(std::initializer_list<const double *> values, std::initializer_list<int> strides, double *perMolecule);
-    void zblRepulsion(bool gradient);
-    void longRangeTerms(bool gradient);
-    void download(const System &system, const Results &results);
+    void zblRepulsion();
+    void longRangeTerms();
     HeadArguments<T> headArguments() const;
     AtomArguments<T> atomArguments(int layer) const;
     ProjectArguments<T> projectArguments(int layer) const;
@@ -70,16 +80,16 @@ private:
     // A kernel over blocks of atoms' rows.
     template <class Arguments> void launchRows(const char *kernel, const Arguments &arguments) {
         const int atomsEach = atomsPerBlock(rowWidth, sizeof(T));
-        launch(kernel, blocksFor(atoms.numAtoms, atomsEach), atomThreads, 3 * sizeof(T) * atomsEach * rowWidth,
+        launch(kernel, blocksFor(lists.atoms().numAtoms, atomsEach), atomThreads, 3 * sizeof(T) * atomsEach * rowWidth,
                arguments);
     }
     // A kernel with a block per atom.
     template <class Arguments> void launchBlocks(const char *kernel, int threads, const Arguments &arguments) {
-        launch(kernel, atoms.numAtoms, threads, 0, arguments);
+        launch(kernel, lists.atoms().numAtoms, threads, 0, arguments);
     }
     // A kernel with a warp per atom.
     template <class Arguments> void launchWarps(const char *kernel, const Arguments &arguments) {
-        launch(kernel, blocksFor(atoms.numAtoms, 4), 128, 0, arguments);
+        launch(kernel, blocksFor(lists.atoms().numAtoms, 4), 128, 0, arguments);
     }
 
     std::shared_ptr<const Model> frozen;
@@ -95,54 +105,109 @@ private:
     DeviceNeighborLists lists;
     Workspace<T> workspace;
     int rowWidth, attentionBlock; // numbers, threads
-    bool projected = false;       // the first layer's q, k, v are those of the composition
-    // this evaluation's
-    Atoms atoms;
-    NeighborMatrix edges, farNeighbors;
+    // What the last prepare() was for.
+    bool gradient = false, strain = false;
+    bool prepared = false;     // all of it went well
+    bool projected = false;    // the first layer's q, k, v are those of the composition
+    bool finishedLast = false; // an evaluation whose energies nobody has looked at
+    unsigned long generations = 0;
 };
 
-template <class T> void CudaPotential<T>::compute(const System &system, const Results &results, ThreadTeam &) {
-    checkSystem(*frozen, arrays.elementRows, settings, system);
+template <class T> void CudaPotential<T>::prepare(const System &system, bool forces, bool virials) {
+    const bool sameAtoms = projected && composition.isOf(system);
+    if (!sameAtoms)
+        checkComposition(*frozen, arrays.elementRows, settings, system);
     std::vector<Box> boxes;
     for (int m = 0; m < system.numMolecules; m++) {
         boxes.push_back(Box::from(system.cells ? system.cells + 9L * m : nullptr));
         if (boxes[m].periodic && hasLongRange() && std::isinf(longRange.cutoff))
             throw InputError("a periodic system needs a long-range cutoff: give lr_cutoff (Å), for example 12");
     }
-    const bool strain = results.virials, gradient = results.forces || strain;
-    if (composition.update(system))
-        projected = false;
-    atoms = Atoms();
+    const bool sameWishes = (forces || virials) == gradient && virials == strain;
+    const bool same = prepared && sameAtoms && sameWishes;
+    prepared = false; // until all of it is done
+    if (!sameAtoms)
+        takeComposition(system);
+    Atoms atoms{};
     atoms.numAtoms = system.numAtoms;
     atoms.numMolecules = system.numMolecules;
     atoms.atomicNumbers = composition.atomicNumbers.get();
     atoms.molecule = composition.molecule.get();
     atoms.offsets = composition.moleculeOffsets.get();
-    lists.build(system, boxes, hyper.cutoff, hasLongRange() ? longRange.cutoff : 0, atoms, edges, farNeighbors);
-    workspace.prepare(system.numAtoms, system.numMolecules, composition.numChunks, gradient, strain);
+    lists.prepare(atoms, composition.offsets, boxes, hyper.cutoff, hasLongRange() ? longRange.cutoff : 0);
+    if (!same) {
+        gradient = forces || virials;
+        strain = virials;
+        workspace.prepare(system.numAtoms, system.numMolecules, composition.numChunks, gradient, strain);
+        generations++;
+    }
+    if (!projected)
+        projectFirst();
+    prepared = true;
+}
+
+template <class T> void CudaPotential<T>::takeComposition(const System &system) {
+    projected = finishedLast = false;
+    composition.update(system);
+}
+
+template <class T> DeviceBuffers CudaPotential<T>::buffers() const {
+    DeviceBuffers b;
+    b.positions = lists.positions();
+    b.forces = workspace.forces;
+    b.partialCharges = workspace.charges;
+    b.hirshfeldRatios = workspace.hirshfeldRatios;
+    b.sums = workspace.moleculeSums;
+    return b;
+}
+
+template <class T> void CudaPotential<T>::enqueue() {
+    if (!prepared)
+        throw std::logic_error("enqueue() before prepare()");
+    const size_t N = lists.atoms().numAtoms;
+    lists.enqueue();
     if (gradient)
-        device->clear(workspace.forces, 3 * sizeof(double) * system.numAtoms);
+        device->clear(workspace.forces, 3 * sizeof(double) * N);
     if (strain)
-        device->clear(workspace.strain, 6 * sizeof(double) * system.numAtoms);
+        device->clear(workspace.strain, 6 * sizeof(double) * N);
     network();
-    physics(gradient);
+    physics();
     if (gradient)
         networkBackward();
-    download(system, results);
+    moleculeSums();
+}
+
+template <class T> bool CudaPotential<T>::finish() {
+    const bool lookBack = finishedLast;
+    finishedLast = false;
+    const ListStatus &status = lists.wait();
+    if (lookBack && status.nonFiniteEnergy)
+        throw nonFinite(lists.atoms().numMolecules - status.nonFiniteEnergy);
+    return finishedLast = lists.accept();
+}
+
+template <class T> void CudaPotential<T>::compute(const System &system, const Results &results, ThreadTeam &) {
+    prepare(system, results.forces, results.virials);
+    checkPositions(system);
+    device->upload(lists.positions(), system.positions, 3 * sizeof(double) * system.numAtoms);
+    do
+        enqueue();
+    while (!finish());
+    download(results);
 }
 
 template <class T> HeadArguments<T> CudaPotential<T>::headArguments() const {
     HeadArguments<T> a{};
-    a.numAtoms = atoms.numAtoms;
-    a.atomicNumbers = atoms.atomicNumbers;
+    a.numAtoms = lists.atoms().numAtoms;
+    a.atomicNumbers = lists.atoms().atomicNumbers;
     a.weights = arrays.heads;
     a.state = workspace.heads;
     a.features = workspace.features;
     a.networkEnergy = workspace.networkEnergy;
     a.rawCharge = workspace.rawCharge;
     a.hirshfeld = workspace.hirshfeld;
-    a.molecule = atoms.molecule;
-    a.offsets = atoms.offsets;
+    a.molecule = lists.atoms().molecule;
+    a.offsets = lists.atoms().offsets;
     if (longRange.electrostatics) {
         a.chargeGradient = workspace.chargeGradient;
         a.chargeGradientSums = workspace.moleculeChargeGradients;
@@ -156,7 +221,7 @@ template <class T> HeadArguments<T> CudaPotential<T>::headArguments() const {
 
 template <class T> AtomArguments<T> CudaPotential<T>::atomArguments(int layer) const {
     AtomArguments<T> a{};
-    a.numAtoms = atoms.numAtoms;
+    a.numAtoms = lists.atoms().numAtoms;
     a.last = layer + 1 == hyper.numLayers;
     a.weights = arrays.layers[layer];
     a.state = workspace.layers[layer];
@@ -172,7 +237,7 @@ template <class T> AtomArguments<T> CudaPotential<T>::atomArguments(int layer) c
 
 template <class T> ProjectArguments<T> CudaPotential<T>::projectArguments(int layer) const {
     ProjectArguments<T> a{};
-    a.numAtoms = atoms.numAtoms;
+    a.numAtoms = lists.atoms().numAtoms;
     a.weights = arrays.layers[layer];
     a.state = workspace.layers[layer];
     a.features = workspace.features;
@@ -190,8 +255,8 @@ template <class T> ProjectArguments<T> CudaPotential<T>::projectArguments(int la
 
 template <class T> AttentionArguments<T> CudaPotential<T>::attentionArguments(int layer) const {
     AttentionArguments<T> a{};
-    a.atoms = atoms;
-    a.edges = edges;
+    a.atoms = lists.atoms();
+    a.edges = lists.edges();
     a.weights = arrays.layers[layer];
     a.state = workspace.layers[layer];
     a.cutoff = hyper.cutoff;
@@ -218,8 +283,8 @@ template <class T> AttentionArguments<T> CudaPotential<T>::attentionArguments(in
 
 template <class T> InitialEuclideanArguments<T> CudaPotential<T>::initialEuclideanArguments() const {
     InitialEuclideanArguments<T> a{};
-    a.atoms = atoms;
-    a.edges = edges;
+    a.atoms = lists.atoms();
+    a.edges = lists.edges();
     a.cutoff = hyper.cutoff;
     a.scale = T(1 / hyper.avgNumNeighbors);
     a.ev = workspace.layers[0].evIn;
@@ -229,19 +294,24 @@ template <class T> InitialEuclideanArguments<T> CudaPotential<T>::initialEuclide
     return a;
 }
 
-// Features and ev at the first layer's input, and its q, k, v.
+// The first layer's q, k, v: kept for as long as the composition stays the same.
+template <class T> void CudaPotential<T>::projectFirst() {
+    ProjectArguments<T> a = projectArguments(0);
+    a.features = composition.initialFeatures.get();
+    launchRows("so3kProject", a);
+    projected = true;
+}
+
+// Features and ev at the first layer's input.
 template <class T> void CudaPotential<T>::startFeatures() {
     StartArguments<T> a{};
-    a.numAtoms = atoms.numAtoms;
+    a.numAtoms = lists.atoms().numAtoms;
     a.initialFeatures = composition.initialFeatures.get();
     a.features = workspace.features;
     a.evIn = workspace.layers[0].evIn;
-    launch("so3kStart", blocksFor(atoms.numAtoms, 4), 256, 0, a);
+    launch("so3kStart", blocksFor(a.numAtoms, 4), 256, 0, a);
     if (fromNeighborhood())
         launchBlocks("so3kInitialEuclidean", 32, initialEuclideanArguments());
-    if (!projected)
-        launchRows("so3kProject", projectArguments(0));
-    projected = true;
 }
 
 template <class T> void CudaPotential<T>::network() {
@@ -281,16 +351,16 @@ void CudaPotential<T>::sums(std::initializer_list<const double *> values, std::i
         a.values[c] = workspace.chunkSums + c;
         a.stride[c] = a.numColumns;
     }
-    a.numRuns = atoms.numMolecules;
+    a.numRuns = lists.atoms().numMolecules;
     a.starts = composition.moleculeChunks.get();
     a.sums = perMolecule;
     launch("so3kSums", a.numRuns, sumThreads, 0, a);
 }
 
-template <class T> void CudaPotential<T>::zblRepulsion(bool gradient) {
+template <class T> void CudaPotential<T>::zblRepulsion() {
     ZblArguments a{};
-    a.atoms = atoms;
-    a.edges = edges;
+    a.atoms = lists.atoms();
+    a.edges = lists.edges();
     a.cutoff = hyper.cutoff;
     for (int k = 0; k < 4; k++) {
         a.amplitude[k] = zbl.amplitude[k];
@@ -303,10 +373,10 @@ template <class T> void CudaPotential<T>::zblRepulsion(bool gradient) {
     launchWarps("so3kZbl", a);
 }
 
-template <class T> void CudaPotential<T>::longRangeTerms(bool gradient) {
+template <class T> void CudaPotential<T>::longRangeTerms() {
     LongRangeArguments<T> a{};
-    a.atoms = atoms;
-    a.neighbors = farNeighbors;
+    a.atoms = lists.atoms();
+    a.neighbors = lists.far();
     a.electrostatics = longRange.electrostatics;
     a.dispersion = longRange.dispersion;
     a.hasCutoff = !std::isinf(longRange.cutoff);
@@ -334,77 +404,85 @@ template <class T> void CudaPotential<T>::longRangeTerms(bool gradient) {
 }
 
 // ZBL, charge conservation and the long range, with the gradients that seed the way back.
-template <class T> void CudaPotential<T>::physics(bool gradient) {
+template <class T> void CudaPotential<T>::physics() {
     if (hyper.zbl)
-        zblRepulsion(gradient);
+        zblRepulsion();
     if (hyper.partialCharges)
         sums({workspace.rawCharge}, {1}, workspace.moleculeCharges);
     ChargeArguments<T> a{};
-    a.numAtoms = atoms.numAtoms;
-    a.molecule = atoms.molecule;
-    a.offsets = atoms.offsets;
+    a.numAtoms = lists.atoms().numAtoms;
+    a.molecule = lists.atoms().molecule;
+    a.offsets = lists.atoms().offsets;
     a.totalCharge = composition.totalCharges.get();
     a.rawCharge = workspace.rawCharge;
     a.rawChargeSums = workspace.moleculeCharges;
     a.hirshfeld = workspace.hirshfeld;
     a.species = composition.species.get();
     a.freePolarizability = composition.freePolarizability.get();
-    a.positions = atoms.positions;
+    a.positions = lists.atoms().positions;
     a.charge = workspace.charges;
     a.dipole = workspace.dipoles;
     a.chargeRounded = workspace.charge;
+    a.hirshfeldRatio = workspace.hirshfeldRatios;
     a.ratio = workspace.ratio;
     a.polarizability = workspace.polarizability;
-    launch("so3kConserveCharge", blocksFor(atoms.numAtoms, 128), 128, 0, a);
+    launch("so3kConserveCharge", blocksFor(lists.atoms().numAtoms, 128), 128, 0, a);
     if (!hasLongRange())
         return;
-    longRangeTerms(gradient);
+    longRangeTerms();
     if (gradient && longRange.electrostatics)
         sums({workspace.chargeGradient}, {1}, workspace.moleculeChargeGradients);
 }
 
-template <class T> void CudaPotential<T>::download(const System &system, const Results &results) {
+template <class T> void CudaPotential<T>::moleculeSums() {
     const double *strain = workspace.strain, *dipole = workspace.dipoles;
     auto strainColumn = [&](int k) { return strain ? strain + k : nullptr; };
     sums({workspace.networkEnergy, workspace.zblEnergy, workspace.electrostaticEnergy, workspace.dispersionEnergy,
           strainColumn(0), strainColumn(1), strainColumn(2), strainColumn(3), strainColumn(4), strainColumn(5), dipole,
           dipole + 1, dipole + 2},
          {1, 1, 1, 1, 6, 6, 6, 6, 6, 6, 3, 3, 3}, workspace.moleculeSums);
-    const size_t N = system.numAtoms;
-    std::vector<double> total(size_t(system.numMolecules) * NumSums);
-    device->download(total.data(), workspace.moleculeSums, total.size() * sizeof(double)); // waits for all of the above
+    EnergyCheckArguments a{};
+    a.numMolecules = lists.atoms().numMolecules;
+    a.numParts = DispersionEnergy + 1;
+    a.stride = NumMoleculeSums;
+    a.sums = workspace.moleculeSums;
+    a.nonFiniteEnergy = lists.nonFiniteEnergy();
+    launch("so3kCheckEnergies", 1, 128, 0, a);
+}
+
+template <class T> void CudaPotential<T>::download(const Results &results) {
+    const size_t N = lists.atoms().numAtoms, B = lists.atoms().numMolecules;
+    finishedLast = false; // what follows looks at the energies
+    std::vector<double> total(B * NumMoleculeSums);
+    device->download(total.data(), workspace.moleculeSums, total.size() * sizeof(double)); // waits for the evaluation
     if (results.forces)
         device->download(results.forces, workspace.forces, 3 * N * sizeof(double));
     if (results.partialCharges)
         device->download(results.partialCharges, workspace.charges, N * sizeof(double));
-    if (results.hirshfeldRatios) {
-        std::vector<T> ratios(N);
-        device->download(ratios.data(), workspace.ratio, N * sizeof(T));
-        std::copy(ratios.begin(), ratios.end(), results.hirshfeldRatios);
-    }
-    for (int m = 0; m < system.numMolecules; m++) {
-        const double *sum = &total[size_t(m) * NumSums];
-        if (results.energies) {
-            Energies &e = results.energies[m];
-            e.network = sum[Network];
-            e.zbl = sum[Zbl];
-            e.electrostatics = sum[Electrostatics];
-            e.dispersion = sum[Dispersion];
-            e.total = e.network + e.zbl + e.electrostatics + e.dispersion;
-            if (!std::isfinite(e.total))
-                throw InputError("the energy of molecule " + std::to_string(m) +
-                                 " is not a finite number: the positions are far outside what the model can describe");
-        }
+    if (results.hirshfeldRatios)
+        device->download(results.hirshfeldRatios, workspace.hirshfeldRatios, N * sizeof(double));
+    for (size_t m = 0; m < B; m++) {
+        const double *sum = &total[m * NumMoleculeSums];
+        Energies e;
+        e.network = sum[NetworkEnergy];
+        e.zbl = sum[ZblEnergy];
+        e.electrostatics = sum[ElectrostaticEnergy];
+        e.dispersion = sum[DispersionEnergy];
+        e.total = e.network + e.zbl + e.electrostatics + e.dispersion;
+        if (!std::isfinite(e.total))
+            throw nonFinite(int(m));
+        if (results.energies)
+            results.energies[m] = e;
         const int place[9] = {0, 5, 4, 5, 1, 3, 4, 3, 2};
         for (int k = 0; k < 9 && results.virials; k++)
-            results.virials[9L * m + k] = -sum[Strain + place[k]];
+            results.virials[9 * m + k] = -sum[Strain + place[k]];
         for (int k = 0; k < 3 && results.dipoles; k++)
-            results.dipoles[3L * m + k] = sum[Dipole + k];
+            results.dipoles[3 * m + k] = sum[Dipole + k];
     }
 }
 
-std::unique_ptr<Potential> makeCudaPotential(std::shared_ptr<const Model> model, const Options &options,
-                                             std::shared_ptr<Device> device) {
+std::unique_ptr<DevicePotential> makeCudaPotential(std::shared_ptr<const Model> model, const Options &options,
+                                                   std::shared_ptr<Device> device) {
     if (options.precision == Precision::Double)
         return std::make_unique<CudaPotential<double>>(std::move(model), options, std::move(device));
     return std::make_unique<CudaPotential<float>>(std::move(model), options, std::move(device));

@@ -20,6 +20,16 @@ struct LaunchSize {
     size_t sharedBytes = 0; // dynamic shared memory
 };
 
+// A few bytes of device memory that the host can wait for by themselves, while later work runs on.
+class Notice {
+public:
+    virtual ~Notice() = default;
+    // Puts a copy of the bytes at `device` on the stream. May be recorded: every replay then posts again.
+    virtual void post(const void *device) = 0;
+    // Waits for the last post and returns what it copied, valid until the next post.
+    virtual const void *wait() = 0;
+};
+
 class Device {
 public:
     virtual ~Device() = default;
@@ -28,6 +38,7 @@ public:
     virtual void upload(void *device, const void *host, size_t bytes) = 0;
     virtual void download(void *host, const void *device, size_t bytes) = 0; // waits until the host has it
     virtual void clear(void *device, size_t bytes) = 0;                      // zero bytes
+    virtual std::unique_ptr<Notice> notice(size_t bytes) = 0;                // must not outlive the device
     // Every kernel takes one struct by value (device/arguments.h). Empty launches (0 blocks) do nothing.
     virtual void launch(const char *kernel, const LaunchSize &size, const void *arguments, size_t bytes) = 0;
     virtual void synchronize() = 0;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstring>
 
 namespace so3krates::cuda {
 
@@ -47,15 +49,16 @@ DeviceNeighborLists::DeviceNeighborLists(std::shared_ptr<Device> device)
     : DeviceNeighborLists(std::move(device), Settings()) {}
 
 DeviceNeighborLists::DeviceNeighborLists(std::shared_ptr<Device> device, const Settings &settings)
-    : device(device), settings(settings), positions(device), wrapped(device), shifts(device), oldPositions(device),
-      firstImage(device), imageAtRest(device), wrapCounts(device), oldWraps(device), deviceBoxes(device),
-      deviceStatus(device), edges(device), far(device), candidates(device), unsorted(device), cells(device) {
-    edges.capacity = far.capacity = candidates.capacity = std::max(1, settings.firstCapacity);
+    : device(device), settings(settings), positionsGiven(device), wrapped(device), shifts(device), oldPositions(device),
+      firstImage(device), imageAtRest(device), wrapCounts(device), oldWraps(device), stale(device), deviceBoxes(device),
+      deviceStatus(device), notice(device->notice(sizeof(ListStatus))), edgeRows(device), farRows(device),
+      candidates(device), unsorted(device), cells(device) {
+    edgeRows.capacity = farRows.capacity = candidates.capacity = std::max(1, settings.firstCapacity);
 }
 
 NeighborMatrix DeviceNeighborLists::Matrix::ensure(int numAtoms) {
     const size_t entries = size_t(numAtoms) * capacity;
-    NeighborMatrix matrix;
+    NeighborMatrix matrix = NeighborMatrix(); // padding included
     matrix.count = count.ensure(numAtoms);
     matrix.senders = senders.ensure(entries);
     matrix.images = images.ensure(entries);
@@ -72,30 +75,49 @@ bool DeviceNeighborLists::Matrix::grow(int needed) {
     return true;
 }
 
-bool DeviceNeighborLists::sameSearch(const System &system, const std::vector<Box> &boxes, double shortCutoff,
-                                     double longCutoff) {
-    std::vector<double> search{shortCutoff, longCutoff};
+void DeviceNeighborLists::prepare(const Atoms &atoms, const std::vector<int> &offsets, const std::vector<Box> &boxes,
+                                  double shortCutoff, double longCutoff) {
+    ListArguments &a = arguments;
+    const double farCutoff = std::isinf(longCutoff) ? 0 : longCutoff;
+    std::vector<double> numbers;
     for (const Box &box : boxes)
-        for (int k = 0; k < 9; k++)
-            search.push_back(box.vectors[k / 3][k % 3]);
-    std::vector<int> offsets{0, system.numAtoms};
-    if (system.offsets)
-        offsets.assign(system.offsets, system.offsets + system.numMolecules + 1);
-    const bool same = search == lastSearch && offsets == lastOffsets;
-    lastSearch = std::move(search);
-    lastOffsets = std::move(offsets);
-    return same;
+        numbers.insert(numbers.end(), box.vectors[0], box.vectors[0] + 9);
+    const bool sameAtoms = !lastOffsets.empty() && offsets == lastOffsets && shortCutoff == a.shortCutoff &&
+                           farCutoff == a.farCutoff && atoms.molecule == a.atoms.molecule &&
+                           atoms.offsets == a.atoms.offsets && atoms.atomicNumbers == a.atoms.atomicNumbers;
+    if (sameAtoms && numbers == boxNumbers)
+        return;
+    boxNumbers.clear(); // until all of it is done
+    if (!sameAtoms) {
+        lastOffsets.clear();
+        a.atoms = atoms;
+        a.shortCutoff = shortCutoff;
+        a.farCutoff = farCutoff;
+        // The factor: with no skin, too, a candidate is never lost to rounding.
+        a.candidateCutoff = (std::max(shortCutoff, farCutoff) + settings.skin) * (1 + 1e-9);
+        const double move = settings.skin / 2 * (1 - 1e-9);
+        a.largestMoveSquared = settings.skin > 0 ? move * move : -1;
+    }
+    uploadBoxes(boxes, offsets);
+    if (!sameAtoms || shifts.get() != a.atoms.shifts)
+        allocate();
+    if (!sameAtoms)
+        device->clear(a.status, sizeof(ListStatus));
+    const int yes = 1;
+    stale.upload(&yes, 1);
+    lastOffsets = offsets;
+    boxNumbers = std::move(numbers);
 }
 
-void DeviceNeighborLists::prepareBoxes(const std::vector<Box> &boxes, double cutoff) {
+void DeviceNeighborLists::uploadBoxes(const std::vector<Box> &boxes, const std::vector<int> &offsets) {
     std::vector<double> allShifts;
     std::vector<int> first, atRest;
     searchBoxesOnHost.clear();
     useCells = false;
     Images images;
     for (size_t m = 0; m < boxes.size(); m++) {
-        const bool manyAtoms = lastOffsets[m + 1] - lastOffsets[m] > settings.cellThreshold;
-        const SearchBox box = searchBox(boxes[m], cutoff, manyAtoms, int(allShifts.size() / 3));
+        const bool manyAtoms = offsets[m + 1] - offsets[m] > settings.cellThreshold;
+        const SearchBox box = searchBox(boxes[m], arguments.candidateCutoff, manyAtoms, int(allShifts.size() / 3));
         images.set(boxes[m], box.range);
         first.push_back(box.firstImage);
         atRest.push_back(images.index(0, 0, 0));
@@ -110,9 +132,11 @@ void DeviceNeighborLists::prepareBoxes(const std::vector<Box> &boxes, double cut
 }
 
 // Arrays of the present sizes and capacities, into the arguments of the kernels.
-void DeviceNeighborLists::allocate(const System &system) {
-    const int N = system.numAtoms;
+void DeviceNeighborLists::allocate() {
     ListArguments &a = arguments;
+    const int N = a.atoms.numAtoms;
+    generations++;
+    a.atoms.positions = positionsGiven.ensure(3 * size_t(N));
     a.atoms.wrapped = wrapped.ensure(3 * size_t(N));
     a.atoms.shifts = shifts.get();
     a.atoms.firstImage = firstImage.get();
@@ -120,8 +144,9 @@ void DeviceNeighborLists::allocate(const System &system) {
     a.boxes = deviceBoxes.get();
     a.wraps = wrapCounts.ensure(3 * size_t(N));
     a.status = deviceStatus.ensure(1);
-    a.edges = edges.ensure(N);
-    a.far = a.farCutoff > 0 ? far.ensure(N) : NeighborMatrix();
+    a.stale = stale.ensure(1);
+    a.edges = edgeRows.ensure(N);
+    a.far = a.farCutoff > 0 ? farRows.ensure(N) : NeighborMatrix();
     const NeighborMatrix kept = candidates.ensure(N);
     a.candidates = Candidates();
     a.candidates.count = kept.count;
@@ -152,7 +177,7 @@ void DeviceNeighborLists::enqueue() {
     auto launch = [&](const char *kernel, unsigned blocks, unsigned size) {
         device->launch(kernel, {blocks, size, 0}, &a, sizeof a);
     };
-    device->clear(a.status, sizeof(ListStatus));
+    device->clear(a.status, offsetof(ListStatus, nonFiniteEnergy));
     launch("so3kWrapAtoms", perAtom, threads);
     if (useCells) {
         device->clear(a.buckets.starts, sizeof(int) * (size_t(a.buckets.numBuckets) + 1));
@@ -165,14 +190,15 @@ void DeviceNeighborLists::enqueue() {
     if (useCells)
         launch("so3kSortCandidates", perWarp, threads);
     launch("so3kCompact", perWarp, threads);
+    notice->post(a.status);
 }
 
 void DeviceNeighborLists::checkPositions() const {
-    if (status.badAtom)
-        throw InputError("the position of atom " + std::to_string(arguments.atoms.numAtoms - status.badAtom) +
+    if (lastStatus.badAtom)
+        throw InputError("the position of atom " + std::to_string(arguments.atoms.numAtoms - lastStatus.badAtom) +
                          " (counted from 0) is not a finite number below 1e8 Å");
-    if (status.coincident) {
-        const unsigned long long pair = ~status.coincident;
+    if (lastStatus.coincident) {
+        const unsigned long long pair = ~lastStatus.coincident;
         const int i = int(pair >> 32), j = int(pair & 0xffffffff);
         throw InputError("atoms " + std::to_string(std::min(i, j)) + " and " + std::to_string(std::max(i, j)) +
                          " (counted from 0) are at the same place, as they are or as one another's periodic image: "
@@ -180,42 +206,30 @@ void DeviceNeighborLists::checkPositions() const {
     }
 }
 
-bool DeviceNeighborLists::grow() {
-    const bool moreCandidates = candidates.grow(status.candidatesNeeded);
-    const bool moreEdges = edges.grow(status.edgesNeeded), moreFar = far.grow(status.farNeeded);
-    return moreCandidates || moreEdges || moreFar;
+const ListStatus &DeviceNeighborLists::wait() {
+    std::memcpy(&lastStatus, notice->wait(), sizeof lastStatus);
+    return lastStatus;
 }
 
-void DeviceNeighborLists::build(const System &system, const std::vector<Box> &boxes, double shortCutoff,
-                                double longCutoff, Atoms &atoms, NeighborMatrix &edgeList, NeighborMatrix &farList) {
-    ListArguments &a = arguments;
-    const bool known = sameSearch(system, boxes, shortCutoff, longCutoff) && good;
-    good = false; // until all of it is done
-    a.shortCutoff = shortCutoff;
-    a.farCutoff = std::isinf(longCutoff) ? 0 : longCutoff;
-    // The factor: with no skin, too, a candidate is never lost to rounding.
-    a.candidateCutoff = (std::max(a.shortCutoff, a.farCutoff) + settings.skin) * (1 + 1e-9);
-    a.largestMove = settings.skin / 2 * (1 - 1e-9);
-    if (!known)
-        prepareBoxes(boxes, a.candidateCutoff);
-    a.atoms = atoms;
-    a.atoms.positions = positions.upload(system.positions, 3 * size_t(system.numAtoms));
-    a.force = !known || settings.skin <= 0;
+bool DeviceNeighborLists::accept() {
+    checkPositions();
+    const bool moreCandidates = candidates.grow(lastStatus.candidatesNeeded);
+    const bool moreEdges = edgeRows.grow(lastStatus.edgesNeeded), moreFar = farRows.grow(lastStatus.farNeeded);
+    if (!moreCandidates && !moreEdges && !moreFar)
+        return true;
+    allocate();
+    return false;
+}
+
+void DeviceNeighborLists::build(const double *positionsOnHost) {
+    positionsGiven.upload(positionsOnHost, 3 * size_t(arguments.atoms.numAtoms));
     repeated = 0;
     anyRebuilt = false;
     for (bool again = true; again; repeated += again) {
-        allocate(system);
         enqueue();
-        device->download(&status, a.status, sizeof status);
-        checkPositions();
-        again = grow();
-        a.force = a.force || status.candidatesNeeded; // they are incomplete
-        anyRebuilt = anyRebuilt || status.rebuilt;
+        anyRebuilt = wait().rebuilt || anyRebuilt;
+        again = !accept();
     }
-    good = true;
-    atoms = a.atoms;
-    edgeList = a.edges;
-    farList = a.far;
 }
 
 } // namespace so3krates::cuda

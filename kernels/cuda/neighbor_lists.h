@@ -21,28 +21,42 @@ public:
     explicit DeviceNeighborLists(std::shared_ptr<Device> device);
     DeviceNeighborLists(std::shared_ptr<Device> device, const Settings &settings);
 
-    // Lists of neighbors closer than shortCutoff (edges) and longCutoff (far; 0 or infinite: far.count is null, in the
-    // latter case all atoms of a molecule are neighbors). Cutoffs in Å, the short one finite. `atoms` comes with
-    // numAtoms, numMolecules, molecule and offsets, and leaves with positions, wrapped, shifts, firstImage and
-    // imageAtRest. Valid until the next build. Waits for the device once, or more often if rows turned out longer than
-    // before. Throws InputError: positions that are not finite numbers below 1e8 Å, coincident atoms (closer than 1e-4
-    // Å), a box too small for the cutoff.
-    void build(const System &system, const std::vector<Box> &boxes, double shortCutoff, double longCutoff, Atoms &atoms,
-               NeighborMatrix &edges, NeighborMatrix &far);
+    // Room for lists of neighbors closer than shortCutoff (edges) and longCutoff (far; 0 or infinite: far.count is
+    // null, in the latter case all atoms of a molecule are neighbors). Cutoffs in Å, the short one finite. `atoms`
+    // comes with numAtoms, numMolecules, atomicNumbers, molecule and offsets. offsets: [molecules+1], on the host.
+    // Uploads what depends on the boxes if they changed. Throws InputError: a box too small for the cutoff.
+    void prepare(const Atoms &atoms, const std::vector<int> &offsets, const std::vector<Box> &boxes, double shortCutoff,
+                 double longCutoff);
+    // [N][3] Å in device memory, to be written before enqueue().
+    double *positions() const { return positionsGiven.get(); }
+    // Puts a build on the stream; neither allocates nor waits.
+    void enqueue();
+    // Waits for the last build, not for what was put on the stream after it.
+    const ListStatus &wait();
+    // What it came to. False: rows did not fit and have been given more room; enqueue again. Throws InputError:
+    // positions that are not finite numbers below 1e8 Å, coincident atoms (closer than 1e-4 Å).
+    bool accept();
+    // All of it with positions from the host, until everything fits.
+    void build(const double *positionsOnHost);
 
-    // Of the last build.
+    // Where the lists are: valid, as is a recorded enqueue(), until the generation changes.
+    unsigned long generation() const { return generations; }
+    const Atoms &atoms() const { return arguments.atoms; }
+    const NeighborMatrix &edges() const { return arguments.edges; }
+    const NeighborMatrix &far() const { return arguments.far; }
+    const int *wraps() const { return arguments.wraps; } // [N][3]: box vectors added to the positions given
+    const std::vector<SearchBox> &searchBoxes() const { return searchBoxesOnHost; }
+    // In device memory: where later kernels tell the next build's status of energies.
+    int *nonFiniteEnergy() const { return &arguments.status->nonFiniteEnergy; }
+    // Of build().
     bool rebuilt() const { return anyRebuilt; } // the candidates were made anew
     int repeats() const { return repeated; }    // because rows did not fit
-    const int *wraps() const {
-        return arguments.wraps;
-    } // on the device, [N][3]: box vectors added to the positions given
-    const std::vector<SearchBox> &searchBoxes() const { return searchBoxesOnHost; }
 
 private:
     struct Matrix {
         explicit Matrix(const std::shared_ptr<Device> &device) : count(device), senders(device), images(device) {}
         NeighborMatrix ensure(int numAtoms);
-        bool grow(int needed); // false if it was large enough
+        bool grow(int needed); // false if it is large enough
         Buffer<int> count, senders, images;
         int capacity = 0;
     };
@@ -51,29 +65,27 @@ private:
             : cell(device), starts(device), cursor(device), atoms(device) {}
         Buffer<int> cell, starts, cursor, atoms;
     };
-    // Whether boxes, molecules and cutoffs are those of the last build.
-    bool sameSearch(const System &system, const std::vector<Box> &boxes, double shortCutoff, double longCutoff);
-    void prepareBoxes(const std::vector<Box> &boxes, double cutoff);
-    void allocate(const System &system);
-    void enqueue();
-    bool grow();
+    void uploadBoxes(const std::vector<Box> &boxes, const std::vector<int> &offsets);
+    void allocate();
     void checkPositions() const;
 
     std::shared_ptr<Device> device;
     Settings settings;
-    Buffer<double> positions, wrapped, shifts, oldPositions;
-    Buffer<int> firstImage, imageAtRest, wrapCounts, oldWraps;
+    Buffer<double> positionsGiven, wrapped, shifts, oldPositions;
+    Buffer<int> firstImage, imageAtRest, wrapCounts, oldWraps, stale;
     Buffer<SearchBox> deviceBoxes;
     Buffer<ListStatus> deviceStatus;
-    Matrix edges, far, candidates, unsorted;
+    std::unique_ptr<Notice> notice; // of the status
+    Matrix edgeRows, farRows, candidates, unsorted;
     Cells cells;
     ListArguments arguments{};
-    ListStatus status{};
+    ListStatus lastStatus{};
     std::vector<SearchBox> searchBoxesOnHost;
-    std::vector<double> lastSearch; // boxes and cutoffs the candidates were made for
+    // What everything was prepared for; no offsets: for nothing.
+    std::vector<double> boxNumbers;
     std::vector<int> lastOffsets;
     bool useCells = false; // for any molecule
-    bool good = false;     // there are candidates, made for lastSearch and lastOffsets
+    unsigned long generations = 0;
     bool anyRebuilt = false;
     int repeated = 0;
 };

@@ -57,6 +57,7 @@ void Workspace<T>::prepare(size_t N, size_t numMolecules, size_t numChunks, bool
     dispersionEnergy = doubles.take(longRange ? N : 0);
     rawCharge = doubles.take(hyper.partialCharges ? N : 0);
     charges = doubles.take(N);
+    hirshfeldRatios = doubles.take(N);
     dipoles = doubles.take(3 * N);
     chargeGradient = doubles.take(longRange ? N : 0);
     ratioGradient = doubles.take(longRange ? N : 0);

@@ -21,7 +21,7 @@ public:
     T *hirshfeld, *charge, *ratio, *polarizability; // [N]
     // per atom
     double *networkEnergy, *zblEnergy, *electrostaticEnergy, *dispersionEnergy;
-    double *rawCharge, *charges, *dipoles, *chargeGradient, *ratioGradient;
+    double *rawCharge, *charges, *hirshfeldRatios, *dipoles, *chargeGradient, *ratioGradient;
     double *forces, *strain; // [N][3], [N][6] or null
     // per chunk, per molecule
     double *chunkSums, *moleculeCharges, *moleculeChargeGradients, *moleculeSums;

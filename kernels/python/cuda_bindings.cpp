@@ -108,6 +108,7 @@ public:
         return device->record([&] { work(); });
     }
     void replay(const Graph &graph) { device->replay(graph); }
+    std::unique_ptr<Notice> notice(size_t bytes) { return device->notice(bytes); }
     std::string name() const { return device->name(); }
     std::uintptr_t stream() const { return reinterpret_cast<std::uintptr_t>(device->stream()); }
     std::string kernelsFrom() const {
@@ -124,6 +125,13 @@ private:
 
 void bindDevice(py::module_ &m) {
     py::class_<Graph>(m, "CudaGraph");
+    py::class_<Notice>(m, "CudaNotice")
+        .def("post",
+             [](Notice &notice, std::uintptr_t address) { notice.post(reinterpret_cast<const void *>(address)); })
+        .def(
+            "wait",
+            [](Notice &notice, size_t bytes) { return py::bytes(static_cast<const char *>(notice.wait()), bytes); },
+            py::arg("bytes"));
     py::class_<PythonDevice>(
         m, "CudaDevice",
         "A GPU with the kernels of a model (for tests); index: None for the current context's GPU; "
@@ -141,6 +149,7 @@ void bindDevice(py::module_ &m) {
         .def("synchronize", &PythonDevice::synchronize)
         .def("record", &PythonDevice::record, py::arg("work"), py::keep_alive<0, 1>())
         .def("replay", &PythonDevice::replay, py::arg("graph"))
+        .def("notice", &PythonDevice::notice, py::arg("bytes"), py::keep_alive<0, 1>())
         .def_property_readonly("name", &PythonDevice::name)
         .def_property_readonly("stream", &PythonDevice::stream)
         .def_property_readonly("kernels_from", &PythonDevice::kernelsFrom)

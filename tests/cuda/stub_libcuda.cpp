@@ -41,6 +41,10 @@ struct Stream {
     Graph *recording = nullptr;
     bool isInvalid = false;
 };
+struct Event {
+    Context *context;
+    bool isRecorded = false;
+};
 struct Module {
     Context *context;
     std::string code;
@@ -62,6 +66,8 @@ std::set<Stream *> streams;
 std::set<Module *> modules;
 std::set<Function *> functions; // die with their module
 std::set<Graph *> graphs, executables;
+std::set<Event *> events;
+std::set<void *> hostMemory;
 std::map<char *, std::pair<size_t, Context *>> memory;
 
 Context *now() { return current.empty() ? nullptr : current.back(); }
@@ -160,6 +166,8 @@ EXPORT const char *stub_leaks() {
     count("streams", ours);
     count("modules", modules.size());
     count("memory", memory.size());
+    count("host memory", hostMemory.size());
+    count("events", events.size());
     count("graphs", graphs.size());
     count("executable graphs", executables.size());
     return text.c_str();
@@ -355,6 +363,58 @@ EXPORT int cuMemcpyDtoHAsync_v2(void *host, unsigned long long source, size_t by
     REQUIRE(streamOf(stream) != nullptr, InvalidHandle);
     REQUIRE(isOwned(source, bytes), InvalidValue);
     return put(streamOf(stream), [=] { memcpy(host, (void *)source, bytes); });
+}
+EXPORT int cuMemAllocHost_v2(void **pointer, size_t bytes) {
+    ENTER(std::to_string(bytes));
+    NEEDS_CONTEXT;
+    REQUIRE(!anyRecording(), CaptureUnsupported);
+    REQUIRE(bytes > 0, InvalidValue);
+    *pointer = malloc(bytes);
+    memset(*pointer, 0xff, bytes);
+    hostMemory.insert(*pointer);
+    return Success;
+}
+EXPORT int cuMemFreeHost(void *pointer) {
+    NEEDS_CONTEXT;
+    REQUIRE(hostMemory.erase(pointer) == 1, InvalidValue);
+    free(pointer);
+    ENTER();
+    return Success;
+}
+EXPORT int cuEventCreate(void **event, unsigned flags) {
+    ENTER(std::to_string(flags));
+    NEEDS_CONTEXT;
+    Event *own = new Event{now()};
+    events.insert(own);
+    *event = own;
+    return Success;
+}
+EXPORT int cuEventDestroy_v2(void *event) {
+    NEEDS_CONTEXT;
+    REQUIRE(events.erase(static_cast<Event *>(event)) == 1, InvalidHandle);
+    ENTER();
+    return Success;
+}
+// Recorded into a graph without the flag for it, an event is not there for the host.
+EXPORT int cuEventRecordWithFlags(void *event, void *stream, unsigned flags) {
+    ENTER(std::to_string(flags));
+    Event *own = static_cast<Event *>(event);
+    Stream *on = streamOf(stream);
+    REQUIRE(events.count(own) && on != nullptr && own->context == now(), InvalidHandle);
+    REQUIRE(flags == 0 || (flags == 1 && on->recording != nullptr), InvalidValue);
+    if (on->recording != nullptr && flags == 0)
+        return Success;
+    return put(on, [=] { own->isRecorded = true; });
+}
+EXPORT int cuEventSynchronize(void *event) {
+    ENTER();
+    Event *own = static_cast<Event *>(event);
+    REQUIRE(events.count(own) && own->context == now(), InvalidHandle);
+    REQUIRE(!anyRecording(), CaptureUnsupported);
+    if (!own->isRecorded) // the driver would return at once, and the caller read what is not there
+        return InvalidValue;
+    own->isRecorded = false;
+    return Success;
 }
 EXPORT int cuMemsetD8Async(unsigned long long target, unsigned char value, size_t bytes, void *stream) {
     ENTER(std::to_string(bytes));

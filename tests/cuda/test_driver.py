@@ -2,6 +2,7 @@
 
 import struct
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -233,13 +234,36 @@ def test_exception_while_recording(device, driver):
     np.testing.assert_array_equal(computed, expected)
 
 
-@pytest.mark.parametrize("what", ["allocate", "synchronize", "upload"])
+def test_notice(device, driver):
+    """The host waits for an event behind the copy, also of a replayed graph."""
+    source = device.allocate(16)
+    notice = device.notice(16)
+    device.upload(source, b"first numbers...")
+    driver.forget_calls()
+    notice.post(source)
+    assert notice.wait(16) == b"first numbers..."
+    assert driver.calls == ["cuMemcpyDtoHAsync_v2 16", "cuEventRecordWithFlags 0", "cuEventSynchronize"]
+    graph = device.record(partial(notice.post, source))
+    for text in (b"second numbers..", b"third numbers..."):
+        device.upload(source, text)
+        device.replay(graph)
+        assert notice.wait(16) == text
+    device.release(source)
+    del graph, notice
+    assert "host memory" not in driver.leaks and "events" not in driver.leaks
+
+
+@pytest.mark.parametrize("what", ["allocate", "synchronize", "upload", "notice", "wait"])
 def test_what_cannot_be_recorded(device, driver, what):
     target = device.allocate(8)
+    notice = device.notice(8)
+    notice.post(target)
     work = {
         "allocate": lambda: device.allocate(8),
         "synchronize": device.synchronize,
         "upload": lambda: device.upload(target, struct.pack("d", 1.0)),
+        "notice": lambda: device.notice(8),
+        "wait": lambda: notice.wait(8),
     }[what]
     with pytest.raises(DeviceError, match=r"CAPTURE_UNSUPPORTED|cannot hold an upload"):
         device.record(work)
@@ -263,6 +287,9 @@ def whole_session(model):
         graph = device.record(lambda: device.launch("so3kTest", 1, 64, 0, arguments))
         device.replay(graph)
         device.synchronize()
+        notice = device.notice(8)
+        notice.post(address)
+        assert notice.wait(8) == bytes(8)
         assert device.name
         return np.frombuffer(device.download(address + 40, 40))
     finally:
@@ -295,6 +322,10 @@ LOUD = [
     "cuStreamSynchronize",
     "cuDeviceGetName",
     "cuMemcpyDtoHAsync_v2",
+    "cuMemAllocHost_v2",
+    "cuEventCreate",
+    "cuEventRecordWithFlags",
+    "cuEventSynchronize",
 ]
 QUIET = [
     "cuCtxPopCurrent_v2",
@@ -304,6 +335,8 @@ QUIET = [
     "cuDevicePrimaryCtxRelease_v2",
     "cuGraphDestroy",
     "cuGraphExecDestroy",
+    "cuEventDestroy_v2",
+    "cuMemFreeHost",
 ]
 
 

@@ -188,17 +188,18 @@ def test_overflow_grows_and_repeats(module, lists, cell_threshold, skin):
     assert small.build(*crowded, 3.0, 5.0)["repeats"] == 0
 
 
-def test_one_download_per_build_and_no_allocation_later(module):
+def test_one_wait_per_build_and_no_allocation_later(module):
     rng = np.random.default_rng(8)
     device = module.Device()
     arguments, _ = pack([water_like(rng, 30, 7.0)])
     kept = module.NeighborLists(device, skin=0.5)
     kept.build(*arguments, 2.0, 3.0)
-    allocations, downloads = device.allocations, device.downloads
+    allocations, downloads, notices = device.allocations, device.downloads, device.notices
     kept.build(*arguments, 2.0, 3.0)
     assert device.allocations == allocations
     # 5 arrays and 2 lists of 3 for this test
-    assert device.downloads == downloads + 1 + 5 + 6
+    assert device.downloads == downloads + 5 + 6
+    assert device.notices == notices + 1
     del kept
     assert device.live_allocations == 0
 

@@ -38,8 +38,11 @@ public:
         atoms.numMolecules = system.numMolecules;
         atoms.molecule = molecule.upload(owner);
         atoms.offsets = offsets.upload(system.offsets, size_t(system.numMolecules) + 1);
-        cuda::NeighborMatrix edges{}, far{};
-        lists.build(system, boxes, shortCutoff, longCutoff, atoms, edges, far);
+        lists.prepare(atoms, {system.offsets, system.offsets + system.numMolecules + 1}, boxes, shortCutoff,
+                      longCutoff);
+        lists.build(system.positions);
+        atoms = lists.atoms();
+        const cuda::NeighborMatrix edges = lists.edges(), far = lists.far();
 
         int numShifts = 0;
         Integers ranges(std::vector<py::ssize_t>{system.numMolecules, 3});

@@ -40,13 +40,53 @@ public:
         };
         return computeArrays(evaluate, atomicNumbers, positions, offsets, cells, charges, spins, forces, virial);
     }
+    // As DevicePotential; positions are written by a copy, graphs are the emulated device's.
+    void prepare(const Ints &atomicNumbers, const Ints &offsets, const Doubles &cells, bool forces, bool virials) {
+        System system;
+        system.numAtoms = numAtoms = int(atomicNumbers.size());
+        system.atomicNumbers = atomicNumbers.data();
+        system.numMolecules = numMolecules = int(offsets.size()) - 1;
+        system.offsets = offsets.data();
+        system.cells = cells.size() ? cells.data() : nullptr;
+        potential->prepare(system, forces, virials);
+    }
+    void writePositions(const Doubles &positions) {
+        device->upload(potential->buffers().positions, positions.data(), sizeof(double) * positions.size());
+    }
+    void enqueue() { potential->enqueue(); }
+    void record() {
+        graph = device->record([&] { potential->enqueue(); });
+    }
+    void replay() { device->replay(graph); }
+    bool finish() { return potential->finish(); }
+    void download() { potential->download({}); }
+    unsigned long generation() const { return potential->generation(); }
+    // What is in the device's buffers.
+    py::dict buffers() {
+        const cuda::DeviceBuffers b = potential->buffers();
+        py::dict out;
+        out["forces"] = copy(b.forces, {numAtoms, 3});
+        out["partial_charges"] = copy(b.partialCharges, {numAtoms});
+        out["hirshfeld_ratios"] = copy(b.hirshfeldRatios, {numAtoms});
+        out["sums"] = copy(b.sums, {numMolecules, cuda::NumMoleculeSums});
+        return out;
+    }
     std::string implementation() const { return potential->implementation(); }
     std::shared_ptr<emulation::EmulatedDevice> emulatedDevice() const { return device; }
 
 private:
+    py::object copy(const double *from, std::vector<py::ssize_t> shape) {
+        if (!from)
+            return py::none();
+        py::array_t<double> array(shape);
+        device->download(array.mutable_data(), from, sizeof(double) * array.size());
+        return array;
+    }
     std::unique_ptr<ThreadTeam> team;
     std::shared_ptr<emulation::EmulatedDevice> device;
-    std::unique_ptr<Potential> potential;
+    std::unique_ptr<cuda::DevicePotential> potential;
+    emulation::EmulatedDevice::Graph graph;
+    int numAtoms = 0, numMolecules = 0;
 };
 
 // so3kSums: of each column of `values` over the rows starts[r] to starts[r+1], and of a column that is not there.
@@ -79,6 +119,16 @@ void bindPotential(py::module_ &m) {
              py::arg("model_file"), py::arg("lr_cutoff"), py::arg("dispersion_switch_width") = py::none(),
              py::arg("allow_untrained_elements") = false, py::arg("radial_table") = true)
         .def("compute", &EmulatedPotential::compute)
+        .def("prepare", &EmulatedPotential::prepare, py::arg("atomic_numbers"), py::arg("offsets"), py::arg("cells"),
+             py::arg("forces") = true, py::arg("virials") = false)
+        .def("write_positions", &EmulatedPotential::writePositions)
+        .def("enqueue", &EmulatedPotential::enqueue)
+        .def("record", &EmulatedPotential::record)
+        .def("replay", &EmulatedPotential::replay)
+        .def("finish", &EmulatedPotential::finish)
+        .def("download", &EmulatedPotential::download)
+        .def("buffers", &EmulatedPotential::buffers)
+        .def_property_readonly("generation", &EmulatedPotential::generation)
         .def_property_readonly("implementation", &EmulatedPotential::implementation)
         .def_property_readonly("device", &EmulatedPotential::emulatedDevice);
     m.def("sums", &sums, py::arg("device"), py::arg("values"), py::arg("starts"));

@@ -32,7 +32,31 @@ EmulatedDevice::~EmulatedDevice() {
 
 long EmulatedDevice::leaked() { return leaks; }
 
+EmulatedDevice::Graph EmulatedDevice::record(const std::function<void()> &work) {
+    Graph graph;
+    struct Recording {
+        Graph *&current;
+        Recording(Graph *&current, Graph &graph) : current(current) { current = &graph; }
+        ~Recording() { current = nullptr; }
+    } now(recording, graph);
+    work();
+    return graph;
+}
+
+void EmulatedDevice::put(std::function<void()> work) {
+    if (recording)
+        recording->push_back(std::move(work));
+    else
+        work();
+}
+
+void EmulatedDevice::refuseRecording(const char *what) const {
+    if (recording)
+        throw DeviceError(std::string(what) + " while a graph is recorded");
+}
+
 void *EmulatedDevice::allocate(size_t bytes) {
+    refuseRecording("allocation");
     if (bytes == 0)
         throw DeviceError("allocation of 0 bytes, which CUDA refuses");
     void *memory = std::malloc(bytes);
@@ -85,20 +109,52 @@ void EmulatedDevice::checkPointers([[maybe_unused]] const char *kernel, [[maybe_
 }
 
 void EmulatedDevice::upload(void *device, const void *host, size_t bytes) {
+    refuseRecording("upload");
     checkRange("upload", device, bytes);
     std::memcpy(device, host, bytes);
 }
 
 void EmulatedDevice::download(void *host, const void *device, size_t bytes) {
+    refuseRecording("download");
     checkRange("download", device, bytes);
     std::memcpy(host, device, bytes);
     downloads++;
 }
 
 void EmulatedDevice::clear(void *device, size_t bytes) {
-    checkRange("clear", device, bytes);
-    std::memset(device, 0, bytes);
+    put([=] {
+        checkRange("clear", device, bytes);
+        std::memset(device, 0, bytes);
+    });
 }
+
+// Every post may be waited for once: a wait without one would read the bytes of an evaluation before.
+class EmulatedDevice::HostCopy : public cuda::Notice {
+public:
+    HostCopy(EmulatedDevice &device, size_t bytes) : device(device), posted(bytes), seen(bytes) {}
+    void post(const void *source) override {
+        device.put([=] {
+            device.checkRange("notice", source, posted.size());
+            std::memcpy(posted.data(), source, posted.size());
+            isPosted = true;
+        });
+    }
+    const void *wait() override {
+        device.refuseRecording("waiting");
+        if (!isPosted)
+            throw DeviceError("a notice is waited for that nobody has posted");
+        isPosted = false;
+        device.notices++;
+        return (seen = posted).data();
+    }
+
+private:
+    EmulatedDevice &device;
+    std::vector<char> posted, seen;
+    bool isPosted = false;
+};
+
+std::unique_ptr<cuda::Notice> EmulatedDevice::notice(size_t bytes) { return std::make_unique<HostCopy>(*this, bytes); }
 
 void EmulatedDevice::launch(const char *kernel, const cuda::LaunchSize &size, const void *arguments, size_t bytes) {
     const KernelRegistry &registry = kernelRegistry();
@@ -115,17 +171,18 @@ void EmulatedDevice::launch(const char *kernel, const cuda::LaunchSize &size, co
     const size_t sharedBytes = size.sharedBytes + size_t(registry.shared.end - registry.shared.begin);
     if (size.sharedBytes > largestShared)
         throw DeviceError(std::string(kernel) + ": " + std::to_string(sharedBytes) + " bytes of shared memory");
-    checkPointers(kernel, arguments, bytes);
     // uint64_t: aligned for any argument struct
     std::vector<uint64_t> copy((bytes + 7) / 8);
     std::memcpy(copy.data(), arguments, bytes);
-    try {
-        runLaunch(size.blocks, size.threads, size.sharedBytes, registry.shared,
-                  [&] { found->second.call(copy.data()); });
-    } catch (const KernelError &error) {
-        throw DeviceError(std::string(kernel) + ": " + error.what());
-    }
-    launches[kernel]++;
+    put([this, name = std::string(kernel), size, copy, &registry, &call = found->second.call] {
+        checkPointers(name.c_str(), copy.data(), copy.size() * sizeof(uint64_t));
+        try {
+            runLaunch(size.blocks, size.threads, size.sharedBytes, registry.shared, [&] { call(copy.data()); });
+        } catch (const KernelError &error) {
+            throw DeviceError(name + ": " + error.what());
+        }
+        launches[name]++;
+    });
 }
 
 } // namespace so3krates::emulation

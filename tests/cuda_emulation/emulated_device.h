@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "block.h"
 #include "cuda/device.h"
@@ -35,24 +36,38 @@ public:
     void upload(void *device, const void *host, size_t bytes) override;
     void download(void *host, const void *device, size_t bytes) override;
     void clear(void *device, size_t bytes) override;
+    std::unique_ptr<cuda::Notice> notice(size_t bytes) override;
     void launch(const char *kernel, const cuda::LaunchSize &size, const void *arguments, size_t bytes) override;
     void synchronize() override {}
     std::string name() const override { return "emulated"; }
+
+    // As NvidiaDevice's: what may be recorded is, and everything else is an error meanwhile.
+    using Graph = std::vector<std::function<void()>>;
+    Graph record(const std::function<void()> &work);
+    static void replay(const Graph &graph) {
+        for (const auto &node : graph)
+            node();
+    }
 
     // For tests.
     size_t liveAllocations() const { return allocations.size(); }
     long allocationsSoFar() const { return allocated; }
     long downloadsSoFar() const { return downloads; }
+    long noticesSoFar() const { return notices; } // waited for
     const std::map<std::string, long> &launchesSoFar() const { return launches; }
     static long leaked(); // allocations that were alive when their device went away, over all devices
 
 private:
+    class HostCopy;
+    void put(std::function<void()> work); // now, or into the graph
+    void refuseRecording(const char *what) const;
     bool owns(const void *pointer, size_t bytes) const;
     void checkRange(const char *what, const void *pointer, size_t bytes) const;
     void checkPointers(const char *kernel, const void *arguments, size_t bytes) const;
     std::map<const char *, size_t> allocations; // begin, bytes
     std::map<std::string, long> launches;
-    long allocated = 0, downloads = 0;
+    long allocated = 0, downloads = 0, notices = 0;
+    Graph *recording = nullptr;
 };
 
 } // namespace so3krates::emulation

@@ -15,6 +15,7 @@ PYBIND11_MODULE(SO3KRATES_MODULE, m) {
         .def_property_readonly("live_allocations", &EmulatedDevice::liveAllocations)
         .def_property_readonly("allocations", &EmulatedDevice::allocationsSoFar)
         .def_property_readonly("downloads", &EmulatedDevice::downloadsSoFar)
+        .def_property_readonly("notices", &EmulatedDevice::noticesSoFar)
         .def_property_readonly("launches", &EmulatedDevice::launchesSoFar);
     m.def("leaked_allocations", &EmulatedDevice::leaked);
     m.def("kernels", [] {

@@ -112,6 +112,7 @@ template <class T> struct ChargeArguments {
     const double *positions;                   // [N][3] Å as given
     double *charge;                            // [N] e
     double *dipole;                            // [N][3] charge times position, e Å
+    double *hirshfeldRatio;                    // [N] `ratio`, for the caller
     T *chargeRounded, *ratio, *polarizability; // [N]
 };
 
@@ -124,6 +125,13 @@ struct SumArguments {
     const double *values[maxSumColumns]; // null: zeros
     int stride[maxSumColumns];           // numbers from one row to the next
     double *sums;                        // [runs][columns]
+};
+
+// so3kCheckEnergies
+struct EnergyCheckArguments {
+    int numMolecules, numParts, stride;
+    const double *sums;   // [B][stride], the parts of the energy first
+    int *nonFiniteEnergy; // as in ListStatus
 };
 
 // so3kZbl

@@ -22,6 +22,7 @@ extern "C" __global__ void so3kConserveCharge(ChargeArguments<Real> a) {
             a.dipole[3LL * i + k] = charge * a.positions[3LL * i + k];
         const Real ratio = a.hirshfeld ? a.hirshfeld[i] : Real(1);
         a.ratio[i] = ratio;
+        a.hirshfeldRatio[i] = ratio;
         a.polarizability[i] = a.freePolarizability ? ratio * a.freePolarizability[a.species[i]] : Real(0);
     }
 }

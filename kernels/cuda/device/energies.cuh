@@ -30,5 +30,23 @@ extern "C" __global__ void so3kSums(SumArguments a) {
     }
 }
 
+// Tells the host of energies that are no numbers: the first such molecule. One block.
+extern "C" __global__ void so3kCheckEnergies(EnergyCheckArguments a) {
+    __shared__ int worst;
+    if (threadIdx.x == 0)
+        worst = 0;
+    __syncthreads();
+    for (int m = threadIdx.x; m < a.numMolecules; m += blockDim.x) {
+        double energy = 0;
+        for (int part = 0; part < a.numParts; part++)
+            energy += a.sums[(long long)m * a.stride + part];
+        if (!(fabs(energy) < 1e300)) // true for NaN
+            atomicMax(&worst, a.numMolecules - m);
+    }
+    __syncthreads();
+    if (threadIdx.x == 0)
+        *a.nonFiniteEnergy = worst;
+}
+
 } // namespace cuda
 } // namespace so3krates

@@ -20,13 +20,15 @@ struct SearchBox {
     int firstImage;   // as in Atoms
 };
 
-// What the device tells the host, zeroed before each build.
+// What the device tells the host; zeroed before each build, up to nonFiniteEnergy.
 struct ListStatus {
     int rebuilt;                                  // the candidates were made anew
     int candidatesNeeded, edgesNeeded, farNeeded; // the longest row that did not fit its capacity
     int badAtom;                                  // numAtoms - (first atom whose position is not usable)
     int unused;
     unsigned long long coincident; // ~(receiver << 32 | sender) of the first coincident pair
+    int nonFiniteEnergy; // of the evaluation before this build: molecules - (first with an energy that is no number)
+    int unusedToo;
 };
 
 // Pairs closer than the cutoff plus a skin, kept over several steps: [N][capacity], sorted by sender, then image. An
@@ -57,8 +59,8 @@ struct ListArguments {
     NeighborMatrix edges, far; // far.count null: not wanted
     ListStatus *status;
     double shortCutoff, farCutoff, candidateCutoff;
-    double largestMove; // candidates live until an atom has moved further
-    int force;          // make the candidates anew in any case
+    double largestMoveSquared; // candidates live until an atom has moved further; negative: for one build
+    int *stale;                // 1: the candidates are to be made anew in any case
 };
 
 } // namespace cuda

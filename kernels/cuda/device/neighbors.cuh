@@ -84,7 +84,7 @@ extern "C" __global__ void so3kWrapAtoms(ListArguments a) {
         a.atoms.wrapped[3LL * i + k] = wrapped[k];
         a.wraps[3LL * i + k] = wraps[k];
     }
-    if (a.force || !(moved <= a.largestMove * a.largestMove))
+    if (*a.stale || !(moved <= a.largestMoveSquared))
         atomicOr(&a.status->rebuilt, 1);
 }
 
@@ -169,6 +169,8 @@ extern "C" __global__ void so3kCompact(ListArguments a) {
     const int lane = threadIdx.x % 32, i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
     if (i >= a.atoms.numAtoms)
         return;
+    if (i == 0 && lane == 0)
+        *a.stale = a.status->candidatesNeeded > 0; // then they are not all there
     const SearchBox &box = a.boxes[a.atoms.molecule[i]];
     const double *shifts = a.atoms.shifts + 3LL * box.firstImage;
     const long long row = (long long)i * a.candidates.capacity;

@@ -16,12 +16,14 @@ struct CUfunc_st;
 struct CUstream_st;
 struct CUgraph_st;
 struct CUgraphExec_st;
+struct CUevent_st;
 using CUcontext = CUctx_st *;
 using CUmodule = CUmod_st *;
 using CUfunction = CUfunc_st *;
 using CUstream = CUstream_st *;
 using CUgraph = CUgraph_st *;
 using CUgraphExec = CUgraphExec_st *;
+using CUevent = CUevent_st *;
 
 constexpr CUresult CUDA_SUCCESS = 0;
 constexpr CUresult CUDA_ERROR_OUT_OF_MEMORY = 2;
@@ -46,6 +48,9 @@ constexpr int CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES = 1;
 constexpr int CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8;
 constexpr unsigned CU_STREAM_NON_BLOCKING = 1;
 constexpr int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1;
+constexpr unsigned CU_EVENT_DISABLE_TIMING = 2;
+constexpr unsigned CU_EVENT_RECORD_DEFAULT = 0;
+constexpr unsigned CU_EVENT_RECORD_EXTERNAL = 1;
 
 // F(name, symbol in the library, types of the arguments). Names without suffix are the first version of a function.
 #define SO3KRATES_DRIVER_FUNCTIONS(F)                                                                                  \
@@ -77,6 +82,12 @@ constexpr int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1;
     F(memGetInfo, cuMemGetInfo_v2, size_t *, size_t *)                                                                 \
     F(memcpyHtoDAsync, cuMemcpyHtoDAsync_v2, CUdeviceptr, const void *, size_t, CUstream)                              \
     F(memcpyDtoHAsync, cuMemcpyDtoHAsync_v2, void *, CUdeviceptr, size_t, CUstream)                                    \
+    F(memAllocHost, cuMemAllocHost_v2, void **, size_t)                                                                \
+    F(memFreeHost, cuMemFreeHost, void *)                                                                              \
+    F(eventCreate, cuEventCreate, CUevent *, unsigned)                                                                 \
+    F(eventDestroy, cuEventDestroy_v2, CUevent)                                                                        \
+    F(eventRecord, cuEventRecordWithFlags, CUevent, CUstream, unsigned)                                                \
+    F(eventSynchronize, cuEventSynchronize, CUevent)                                                                   \
     F(memsetD8Async, cuMemsetD8Async, CUdeviceptr, unsigned char, size_t, CUstream)                                    \
     F(launchKernel, cuLaunchKernel, CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,  \
       CUstream, void **, void **)                                                                                      \

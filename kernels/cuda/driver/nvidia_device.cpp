@@ -140,6 +140,49 @@ void NvidiaDevice::clear(void *target, size_t bytes) {
     driver->check(driver->memsetD8Async(address(target), 0, bytes, queue), "cuMemsetD8Async");
 }
 
+// Page-locked memory, which copies do not wait for, and an event behind the copy.
+class NvidiaDevice::HostCopy : public Notice {
+public:
+    HostCopy(const NvidiaDevice &device, size_t bytes) : device(device), d(*device.driver), bytes(bytes) {
+        ContextScope scope(d, device.context);
+        d.check(d.memAllocHost(&memory, bytes), "cuMemAllocHost");
+        const CUresult result = d.eventCreate(&event, CU_EVENT_DISABLE_TIMING);
+        if (result != CUDA_SUCCESS)
+            d.memFreeHost(memory);
+        d.check(result, "cuEventCreate");
+    }
+    ~HostCopy() override {
+        try {
+            ContextScope scope(d, device.context);
+            d.eventDestroy(event);
+            d.memFreeHost(memory);
+        } catch (const DeviceError &) {
+            // as in the device's destructor
+        }
+    }
+    void post(const void *source) override {
+        ContextScope scope(d, device.context);
+        d.check(d.memcpyDtoHAsync(memory, address(source), bytes, device.queue), "cuMemcpyDtoHAsync");
+        // Recorded without the flag, the event would only order the graph's own nodes.
+        const unsigned flags = device.isRecording ? CU_EVENT_RECORD_EXTERNAL : CU_EVENT_RECORD_DEFAULT;
+        d.check(d.eventRecord(event, device.queue, flags), "cuEventRecord");
+    }
+    const void *wait() override {
+        ContextScope scope(d, device.context);
+        d.check(d.eventSynchronize(event), "cuEventSynchronize");
+        return memory;
+    }
+
+private:
+    const NvidiaDevice &device;
+    const Driver &d;
+    size_t bytes;
+    void *memory = nullptr;
+    CUevent event = nullptr;
+};
+
+std::unique_ptr<Notice> NvidiaDevice::notice(size_t bytes) { return std::make_unique<HostCopy>(*this, bytes); }
+
 NvidiaDevice::Function &NvidiaDevice::function(const char *kernel) {
     if (auto known = functions.find(kernel); known != functions.end())
         return known->second;

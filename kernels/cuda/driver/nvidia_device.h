@@ -36,6 +36,7 @@ public:
     void upload(void *device, const void *host, size_t bytes) override;
     void download(void *host, const void *device, size_t bytes) override;
     void clear(void *device, size_t bytes) override;
+    std::unique_ptr<Notice> notice(size_t bytes) override;
     void launch(const char *kernel, const LaunchSize &size, const void *arguments, size_t bytes) override;
     void synchronize() override;
     std::string name() const override;
@@ -49,6 +50,7 @@ public:
     void *stream() const { return queue; }
 
 private:
+    class HostCopy;
     struct Function {
         CUfunction handle = nullptr;
         size_t sharedBytes = 0; // dynamic shared memory that a launch may ask for
