@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from . import _engine
-from .potential import _array, _number
+from .attention import Attention, AttentionGradients, euclidean_attention
+from .potential import _array, _number, _refuse_gpu
 
-_DLPACK_CPU = 1
+__all__ = ["Attention", "AttentionGradients", "euclidean_attention", "neighbor_list"]
 
 
 def neighbor_list(positions, cutoff: float, cell=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -39,13 +40,3 @@ def neighbor_list(positions, cutoff: float, cell=None) -> tuple[np.ndarray, np.n
     if cell is not None:
         cell = _array(cell, "cell", (3, 3), np.float64)
     return _engine.neighbor_list(positions, _number(cutoff, "cutoff"), cell)
-
-
-def _refuse_gpu(name: str, value) -> None:
-    # torch's CPU tensors raise AttributeError for __cuda_array_interface__, so this does not touch them.
-    device = getattr(value, "__dlpack_device__", None)
-    if hasattr(value, "__cuda_array_interface__") or (device is not None and device()[0] != _DLPACK_CPU):
-        raise ValueError(
-            f"{name} is an array on a GPU, which is not in this build: give a NumPy array "
-            f"(torch: {name}.cpu(), CuPy: {name}.get())"
-        )

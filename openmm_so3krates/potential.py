@@ -12,13 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _engine
+from .device_arrays import device_array, empty_beside, is_on_gpu
 
 Model = _engine.Model
 
 
 @dataclass(frozen=True)
 class Result:
-    """What `Potential.compute` returns: float64 NumPy arrays in Å, eV and e."""
+    """What `Potential.compute` returns: float64 NumPy arrays in Å, eV and e.
+
+    From positions on a GPU, `forces`, `partial_charges` and `hirshfeld_ratios` are float64 arrays of the same library
+    on the same GPU, ready on every stream; everything else is on the host.
+    """
 
     energy: float  # eV; comparable between structures of one composition only
     energy_parts: dict[str, float]  # eV: network, zbl, electrostatics, dispersion; their sum is `energy`
@@ -124,7 +129,9 @@ class Potential:
         Args:
             atomic_numbers: (N,) integers.
             positions: (N, 3) Å, NumPy array or CPU torch tensor; not copied if float64 and contiguous. Atoms may lie
-                outside the box.
+                outside the box. With device="cuda" also a torch tensor or CuPy array on that GPU, float32 or float64,
+                of any strides: it is read there, after what its library's current stream holds, and no array of
+                numbers per atom passes through the host. All other arguments are on the host.
             cell: (3, 3) Å, rows are box vectors; None: no periodicity. May be smaller than the cutoffs.
             charge: total charge in e.
             spin: number of unpaired electrons.
@@ -132,15 +139,15 @@ class Potential:
 
         Raises:
             ValueError: wrong shapes, positions that are not finite, unknown elements, coincident atoms, a degenerate
-                box, a charge that is not a number.
+                box, a charge that is not a number, an array on a GPU where it cannot be used.
+            DeviceError: positions on another GPU than the potential; a failure of the GPU.
         """
-        numbers, positions = _atoms(atomic_numbers, positions)
-        cells = np.zeros((0, 3, 3)) if cell is None else _array(cell, "cell", (3, 3), np.float64)[None]
-        out = self._engine.compute(
-            numbers,
+        _refuse_gpu("cell", cell)
+        out = self._evaluate(
+            atomic_numbers,
             positions,
-            np.array([0, len(numbers)], np.intc),
-            cells,
+            None,
+            np.zeros((0, 3, 3)) if cell is None else _array(cell, "cell", (3, 3), np.float64)[None],
             np.array([_number(charge, "charge")]),
             np.array([_number(spin, "spin")]),
             forces,
@@ -172,7 +179,7 @@ class Potential:
 
         Args:
             atomic_numbers: (N,) integers of all molecules, one after the other.
-            positions: (N, 3) Å.
+            positions: (N, 3) Å, as in `compute`, on the host or on the GPU.
             offsets: (molecules + 1,) integers, molecule m owns the atoms offsets[m] to offsets[m + 1] - 1.
             cells: (molecules, 3, 3) Å, a molecule with all zeros is not periodic; None: none is.
             charges, spins: (molecules,) total charges in e and numbers of unpaired electrons; None: 0.
@@ -181,15 +188,16 @@ class Potential:
         Raises:
             ValueError: as `compute`, and offsets that do not rise from 0 to N.
         """
-        numbers, positions = _atoms(atomic_numbers, positions)
+        for name, value in (("offsets", offsets), ("cells", cells), ("charges", charges), ("spins", spins)):
+            _refuse_gpu(name, value)
         offsets = _integers(offsets, "offsets")
         molecules = len(offsets) - 1
         if molecules < 1:
             raise ValueError("offsets must have one number more than there are molecules")
         cells = np.zeros((0, 3, 3)) if cells is None else _array(cells, "cells", (molecules, 3, 3), np.float64)
         zeros = np.zeros(molecules)
-        out = self._engine.compute(
-            numbers,
+        out = self._evaluate(
+            atomic_numbers,
             positions,
             offsets,
             cells,
@@ -208,6 +216,44 @@ class Potential:
             dipoles=out["dipoles"],
             virials=out.get("virials"),
         )
+
+    def _evaluate(self, atomic_numbers, positions, offsets, cells, charges, spins, forces, virial) -> dict:
+        """The engine's dictionary of arrays. offsets None: one molecule; the rest is checked already."""
+        _refuse_gpu("atomic_numbers", atomic_numbers)
+        numbers = _integers(atomic_numbers, "atomic_numbers")
+        on_gpu = is_on_gpu(positions)
+        if on_gpu and not self._engine.is_on_gpu:
+            _refuse_gpu("positions", positions)
+        given = (
+            device_array(positions, "positions") if on_gpu else _array(positions, "positions", (None, 3), np.float64)
+        )
+        if len(given.shape) != 2 or given.shape[1] != 3:
+            raise ValueError(f"positions must have shape (N, 3), not {given.shape}")
+        if len(numbers) != given.shape[0]:
+            raise ValueError(f"there are {len(numbers)} atomic_numbers but {given.shape[0]} positions")
+        if offsets is None:
+            offsets = np.array([0, len(numbers)], np.intc)
+        if not on_gpu:
+            return self._engine.compute(numbers, given, offsets, cells, charges, spins, forces, virial)
+        if not len(numbers):
+            raise ValueError("there are no atoms")
+        shapes = {"forces": (len(numbers), 3), "partial_charges": (len(numbers),), "hirshfeld_ratios": (len(numbers),)}
+        room = {name: empty_beside(given, *shape) for name, shape in shapes.items() if forces or name != "forces"}
+        outputs = [room[name][1] if name in room else 0 for name in shapes]
+        out = self._engine.compute_on_device(
+            numbers,
+            given.address,
+            given.strides,
+            given.is_single,
+            outputs,
+            given.stream,
+            offsets,
+            cells,
+            charges,
+            spins,
+            virial,
+        )
+        return {**out, **{name: array for name, (array, _) in room.items()}}
 
 
 def _array(value, name: str, shape: tuple[int | None, ...], dtype) -> np.ndarray:
@@ -233,14 +279,6 @@ def _integers(value, name: str) -> np.ndarray:
     return array.astype(np.intc)
 
 
-def _atoms(atomic_numbers, positions) -> tuple[np.ndarray, np.ndarray]:
-    numbers = _integers(atomic_numbers, "atomic_numbers")
-    positions = _array(positions, "positions", (None, 3), np.float64)
-    if len(numbers) != len(positions):
-        raise ValueError(f"there are {len(numbers)} atomic_numbers but {len(positions)} positions")
-    return numbers, positions
-
-
 def _threads(value) -> int:
     try:
         threads = operator.index(value)
@@ -261,3 +299,11 @@ def _number(value, name: str) -> float:
     if not np.isfinite(number):
         raise ValueError(f"{name} must be a finite number, not {number}")
     return number
+
+
+def _refuse_gpu(name: str, value) -> None:
+    if is_on_gpu(value):
+        raise ValueError(
+            f"{name} is an array on a GPU, and is needed on the host: give a NumPy array "
+            f"(torch: {name}.cpu(), CuPy: {name}.get())"
+        )

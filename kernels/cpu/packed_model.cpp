@@ -89,7 +89,8 @@ Dense<T> PackedModelOwner<T>::dense(const std::vector<double> &outIn, int in, in
 }
 
 template <class T>
-PackedModelOwner<T>::PackedModelOwner(const Model &model, VectorFormat format, const RadialTable *table)
+PackedModelOwner<T>::PackedModelOwner(const Model &model, VectorFormat format, const RadialTable *table,
+                                      FirstLayer first)
     : packed(), basis(model), lanes(format.lanes) {
     const Hyperparameters &h = model.hyperparameters();
     packed.shape = paddedShape(shapeNumbers(h), lanes);
@@ -145,7 +146,7 @@ PackedModelOwner<T>::PackedModelOwner(const Model &model, VectorFormat format, c
         LayerWeights<T> &w = layers[layer];
         w = LayerWeights<T>();
         const std::string prefix = "layers." + std::to_string(layer) + ".";
-        const bool constantSpherical = layer == 0 && !packed.euclideanFromNeighborhood;
+        const bool constantSpherical = layer == 0 && !packed.euclideanFromNeighborhood && first == FirstLayer::ByModel;
         w.useSpherical = h.useSphericalFilter && !constantSpherical;
         Matrix spherical0(2 * s.spherical, D);
         std::vector<double> spherical0Bias(2 * s.spherical, 0.0);

@@ -76,7 +76,8 @@ struct VectorFormat {
 template <class T> class PackedModelOwner {
 public:
     // table: null, or the radial networks' splines to use in their place.
-    PackedModelOwner(const Model &model, VectorFormat format, const RadialTable *table);
+    PackedModelOwner(const Model &model, VectorFormat format, const RadialTable *table,
+                     FirstLayer first = FirstLayer::ByModel);
     PackedModelOwner(const PackedModelOwner &) = delete;
     const PackedModel<T> &get() const { return packed; }
 

@@ -41,7 +41,12 @@ public:
     virtual std::unique_ptr<Notice> notice(size_t bytes) = 0;                // must not outlive the device
     // Every kernel takes one struct by value (device/arguments.h). Empty launches (0 blocks) do nothing.
     virtual void launch(const char *kernel, const LaunchSize &size, const void *arguments, size_t bytes) = 0;
+    virtual void copy(void *to, const void *from, size_t bytes) = 0; // both in device memory
     virtual void synchronize() = 0;
+    // For memory and work of somebody else. What is put on the stream from now on runs after what is on that one now.
+    virtual void follow(void *stream) = 0;
+    // Throws DeviceError unless kernels can use this address.
+    virtual void checkAddress(const void *pointer, const std::string &what) const = 0;
     virtual std::string name() const = 0; // "NVIDIA H200, sm_90" or "emulated"
 };
 

@@ -47,8 +47,9 @@ template <class T> const T *ModelArrays<T>::perElement(const Model &model, const
 }
 
 template <class T>
-ModelArrays<T>::ModelArrays(const Model &model, const RadialTable *table, std::shared_ptr<Device> device)
-    : heads(), device(std::move(device)) {
+ModelArrays<T>::ModelArrays(const Model &model, const RadialTable *table, std::shared_ptr<Device> device,
+                            FirstLayer first)
+    : heads(), device(std::move(device)), first(first) {
     const Hyperparameters &h = model.hyperparameters();
     elementRows = model.tensor("embedding.element.weight").shape[0];
     if (table && table->intervals) {
@@ -69,7 +70,7 @@ void ModelArrays<T>::addFilter(const Model &model, const RadialTable *table, int
     const std::string name =
         "layers." + std::to_string(layer) + (filter == 0 ? ".attention.filter_x." : ".attention.filter_ev.");
     // The first layer's ev is zero unless it starts from the neighborhood: its spherical filter is a constant.
-    const bool constantSpherical = layer == 0 && h.euclideanInit == EuclideanInit::Zero;
+    const bool constantSpherical = layer == 0 && h.euclideanInit == EuclideanInit::Zero && first == FirstLayer::ByModel;
     const std::vector<double> &ownBias = model.tensor(name + "radial.1.bias").data;
     std::vector<double> bias = ownBias;
     if (h.useSphericalFilter) {

@@ -14,7 +14,8 @@ namespace so3krates::cuda {
 template <class T> class ModelArrays {
 public:
     // table: null, or the splines to use in place of the radial networks (single precision).
-    ModelArrays(const Model &model, const RadialTable *table, std::shared_ptr<Device> device);
+    ModelArrays(const Model &model, const RadialTable *table, std::shared_ptr<Device> device,
+                FirstLayer first = FirstLayer::ByModel);
 
     std::vector<LayerWeights<T>> layers;
     HeadWeights<T> heads;
@@ -34,6 +35,7 @@ private:
     void addHeads(const Model &model);
 
     std::shared_ptr<Device> device;
+    FirstLayer first;
     std::vector<Buffer<T>> buffers;
     std::vector<Buffer<double>> doubleBuffers;
 };

@@ -22,6 +22,9 @@ enum class Activation { Identity, Silu, Softplus, Tanh, Relu };
 enum class MessageNormalization { Identity, SqrtNumFeatures, AvgNumNeighbors };
 enum class EuclideanInit { Zero, Neighborhood };
 
+// In most models the first layer's Euclidean variables are 0, which makes its spherical filters constants.
+enum class FirstLayer { ByModel, AsTheOthers }; // AsTheOthers: for any Euclidean variables
+
 // The C++ twin of openmm_so3krates/hyperparameters.py, field for field.
 struct Hyperparameters {
     int numFeatures = 0;      // F

@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <mutex>
 #include <optional>
 #include <tuple>
 
+#include "attention_bindings.h"
 #include "cuda/cuda_potential.h"
 #include "cuda_bindings.h"
 #include "input_checks.h"
@@ -43,15 +45,16 @@ public:
             options.dispersionSwitchWidth = *dispersionSwitchWidth;
         options.allowUntrainedElements = allowUntrainedElements;
         options.radialTable = radialTable;
-        onGpu = device != "cpu";
-        if (onGpu) {
+        if (device != "cpu") {
             const Options complete = completeOptions(*model, options);
-            potential =
-                cuda::makeCudaPotential(model, complete, openCudaDevice(*model, complete.precision, gpu(device)));
+            this->device = openCudaDevice(*model, complete.precision, gpu(device));
+            auto made = cuda::makeCudaPotential(model, complete, this->device);
+            onDevice = made.get();
+            potential = std::move(made);
         } else {
             potential = Potential::create(std::move(model), options);
         }
-        wantedThreads = onGpu ? 1 : threads;
+        wantedThreads = onDevice ? 1 : threads;
         team = makeThreadTeam(wantedThreads);
     }
 
@@ -65,20 +68,27 @@ public:
                      const Doubles &charges, const Doubles &spins, bool forces, bool virial) {
         const auto evaluate = [&](const System &system, const Results &results) {
             std::lock_guard<std::mutex> lock(mutex); // one work space: calls take turns
-            if (forked()) {
-                if (onGpu)
-                    throw InputError(
-                        "a potential on a GPU does not survive fork(): make a new one in the child process, "
-                        "or start processes with the method 'spawn'");
-                (void)team.release();
-                team = makeThreadTeam(wantedThreads);
-                process = getpid();
-            }
+            surviveFork();
             potential->compute(system, results, *team);
         };
-        return computeArrays(evaluate, atomicNumbers, positions, offsets, cells, charges, spins, forces, virial);
+        return computeArrays(evaluate, atomicNumbers, &positions, offsets, cells, charges, spins, forces, virial);
     }
 
+    // As computeArrays() and deviceArrays().
+    py::dict computeOnDevice(const Ints &atomicNumbers, std::uintptr_t positions,
+                             const std::array<std::ptrdiff_t, 2> &strides, bool isSingle,
+                             const std::array<std::uintptr_t, 3> &outputs, std::uintptr_t stream, const Ints &offsets,
+                             const Doubles &cells, const Doubles &charges, const Doubles &spins, bool virial) {
+        const auto evaluate = [&](const System &system, const Results &results) {
+            std::lock_guard<std::mutex> lock(mutex);
+            surviveFork();
+            cuda::compute(*onDevice, *device, system, deviceArrays(positions, strides, isSingle, outputs, stream),
+                          results);
+        };
+        return computeArrays(evaluate, atomicNumbers, nullptr, offsets, cells, charges, spins, false, virial);
+    }
+
+    bool isOnGpu() const { return onDevice; }
     int threads() const { return team->size(); }
     std::string implementation() const { return potential->implementation(); }
 
@@ -96,10 +106,22 @@ private:
     // Then the workers stayed behind in the parent, and joining them would wait for ever.
     bool forked() const { return getpid() != process; }
 
+    void surviveFork() {
+        if (!forked())
+            return;
+        if (onDevice)
+            throw InputError("a potential on a GPU does not survive fork(): make a new one in the child process, or "
+                             "start processes with the method 'spawn'");
+        (void)team.release();
+        team = makeThreadTeam(wantedThreads);
+        process = getpid();
+    }
+
+    std::shared_ptr<cuda::Device> device;
     std::unique_ptr<Potential> potential;
+    cuda::DevicePotential *onDevice = nullptr; // `potential`, if it is on a GPU
     std::unique_ptr<ThreadTeam> team;
     int wantedThreads = 0;
-    bool onGpu = false;
     std::mutex mutex;
     pid_t process = getpid();
 };
@@ -182,9 +204,12 @@ PYBIND11_MODULE(_engine, m) {
              py::arg("dispersion_switch_width"), py::arg("threads"), py::arg("allow_untrained_elements"),
              py::arg("radial_table"))
         .def("compute", &PythonPotential::compute)
+        .def("compute_on_device", &PythonPotential::computeOnDevice)
+        .def_property_readonly("is_on_gpu", &PythonPotential::isOnGpu)
         .def_property_readonly("threads", &PythonPotential::threads)
         .def_property_readonly("implementation", &PythonPotential::implementation);
     m.def("neighbor_list", &neighborList, py::arg("positions"), py::arg("cutoff"), py::arg("cell") = py::none(),
           "Receivers, senders and shifts (integer box vectors) of all pairs closer than the cutoff (Å).");
+    bindAttention(m);
     bindCuda(m);
 }

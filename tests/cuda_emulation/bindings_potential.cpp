@@ -38,7 +38,17 @@ public:
         const auto evaluate = [&](const System &system, const Results &results) {
             potential->compute(system, results, *team);
         };
-        return computeArrays(evaluate, atomicNumbers, positions, offsets, cells, charges, spins, forces, virial);
+        return computeArrays(evaluate, atomicNumbers, &positions, offsets, cells, charges, spins, forces, virial);
+    }
+    py::dict computeOnDevice(const Ints &atomicNumbers, std::uintptr_t positions,
+                             const std::array<std::ptrdiff_t, 2> &strides, bool isSingle,
+                             const std::array<std::uintptr_t, 3> &outputs, std::uintptr_t stream, const Ints &offsets,
+                             const Doubles &cells, const Doubles &charges, const Doubles &spins, bool virial) {
+        const auto evaluate = [&](const System &system, const Results &results) {
+            cuda::compute(*potential, *device, system, deviceArrays(positions, strides, isSingle, outputs, stream),
+                          results);
+        };
+        return computeArrays(evaluate, atomicNumbers, nullptr, offsets, cells, charges, spins, false, virial);
     }
     // As DevicePotential; positions are written by a copy, graphs are the emulated device's.
     void prepare(const Ints &atomicNumbers, const Ints &offsets, const Doubles &cells, bool forces, bool virials) {
@@ -119,6 +129,8 @@ void bindPotential(py::module_ &m) {
              py::arg("model_file"), py::arg("lr_cutoff"), py::arg("dispersion_switch_width") = py::none(),
              py::arg("allow_untrained_elements") = false, py::arg("radial_table") = true)
         .def("compute", &EmulatedPotential::compute)
+        .def("compute_on_device", &EmulatedPotential::computeOnDevice)
+        .def_property_readonly("is_on_gpu", [](const EmulatedPotential &) { return true; })
         .def("prepare", &EmulatedPotential::prepare, py::arg("atomic_numbers"), py::arg("offsets"), py::arg("cells"),
              py::arg("forces") = true, py::arg("virials") = false)
         .def("write_positions", &EmulatedPotential::writePositions)

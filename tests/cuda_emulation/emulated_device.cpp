@@ -80,11 +80,28 @@ void EmulatedDevice::release(void *pointer) noexcept {
 
 bool EmulatedDevice::owns(const void *pointer, size_t bytes) const {
     const char *begin = static_cast<const char *>(pointer);
-    auto after = allocations.upper_bound(begin);
-    if (after == allocations.begin())
-        return false;
-    --after;
-    return begin + bytes <= after->first + after->second;
+    for (const auto *blocks : {&allocations, &adopted}) {
+        auto after = blocks->upper_bound(begin);
+        if (after == blocks->begin())
+            continue;
+        --after;
+        if (begin + bytes <= after->first + after->second)
+            return true;
+    }
+    return false;
+}
+
+void EmulatedDevice::checkAddress(const void *pointer, const std::string &what) const {
+    if (!owns(pointer, 1))
+        throw DeviceError(what + " is not an array in CUDA's memory");
+}
+
+void EmulatedDevice::copy(void *to, const void *from, size_t bytes) {
+    put([=] {
+        checkRange("copy", to, bytes);
+        checkRange("copy", from, bytes);
+        std::memmove(to, from, bytes);
+    });
 }
 
 void EmulatedDevice::checkRange(const char *what, const void *pointer, size_t bytes) const {

@@ -2,6 +2,7 @@
 // A Device that executes the kernels on the CPU (block.h). It is strict: what a GPU would answer with an error or with
 // garbage is an error here.
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -38,7 +39,10 @@ public:
     void clear(void *device, size_t bytes) override;
     std::unique_ptr<cuda::Notice> notice(size_t bytes) override;
     void launch(const char *kernel, const cuda::LaunchSize &size, const void *arguments, size_t bytes) override;
+    void copy(void *to, const void *from, size_t bytes) override;
     void synchronize() override {}
+    void follow(void *stream) override { streams.push_back(reinterpret_cast<uintptr_t>(stream)); }
+    void checkAddress(const void *pointer, const std::string &what) const override;
     std::string name() const override { return "emulated"; }
 
     // As NvidiaDevice's: what may be recorded is, and everything else is an error meanwhile.
@@ -50,6 +54,8 @@ public:
     }
 
     // For tests.
+    void adopt(void *pointer, size_t bytes) { adopted[static_cast<char *>(pointer)] = bytes; } // somebody else's memory
+    const std::vector<uintptr_t> &followedStreams() const { return streams; }
     size_t liveAllocations() const { return allocations.size(); }
     long allocationsSoFar() const { return allocated; }
     long downloadsSoFar() const { return downloads; }
@@ -64,7 +70,8 @@ private:
     bool owns(const void *pointer, size_t bytes) const;
     void checkRange(const char *what, const void *pointer, size_t bytes) const;
     void checkPointers(const char *kernel, const void *arguments, size_t bytes) const;
-    std::map<const char *, size_t> allocations; // begin, bytes
+    std::map<const char *, size_t> allocations, adopted; // begin, bytes
+    std::vector<uintptr_t> streams;
     std::map<std::string, long> launches;
     long allocated = 0, downloads = 0, notices = 0;
     Graph *recording = nullptr;

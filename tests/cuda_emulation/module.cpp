@@ -15,6 +15,9 @@ PYBIND11_MODULE(SO3KRATES_MODULE, m) {
         .def_property_readonly("live_allocations", &EmulatedDevice::liveAllocations)
         .def_property_readonly("allocations", &EmulatedDevice::allocationsSoFar)
         .def_property_readonly("downloads", &EmulatedDevice::downloadsSoFar)
+        .def("adopt", [](EmulatedDevice &device, std::uintptr_t address,
+                         size_t bytes) { device.adopt(reinterpret_cast<void *>(address), bytes); })
+        .def_property_readonly("followed_streams", &EmulatedDevice::followedStreams)
         .def_property_readonly("notices", &EmulatedDevice::noticesSoFar)
         .def_property_readonly("launches", &EmulatedDevice::launchesSoFar);
     m.def("leaked_allocations", &EmulatedDevice::leaked);

@@ -57,7 +57,7 @@ class OnGpuByDlpack:
 @pytest.mark.parametrize("array", [OnGpu(), OnGpuByDlpack()])
 @pytest.mark.parametrize("name", ["positions", "cell"])
 def test_gpu_arrays_are_refused(array, name):
-    with pytest.raises(ValueError, match=f"{name} is an array on a GPU, which is not in this build"):
+    with pytest.raises(ValueError, match=f"{name} is an array on a GPU"):
         ops.neighbor_list(**{"positions": np.eye(3), "cutoff": 2.0, name: array})
 
 

@@ -13,4 +13,5 @@
 #include "cuda/device/initial_euclidean.cuh"
 #include "cuda/device/long_range.cuh"
 #include "cuda/device/neighbors.cuh"
+#include "cuda/device/positions.cuh"
 #include "cuda/device/self_test.cuh"

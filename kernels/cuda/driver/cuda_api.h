@@ -48,6 +48,7 @@ constexpr int CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES = 1;
 constexpr int CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8;
 constexpr unsigned CU_STREAM_NON_BLOCKING = 1;
 constexpr int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1;
+constexpr int CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9;
 constexpr unsigned CU_EVENT_DISABLE_TIMING = 2;
 constexpr unsigned CU_EVENT_RECORD_DEFAULT = 0;
 constexpr unsigned CU_EVENT_RECORD_EXTERNAL = 1;
@@ -88,6 +89,9 @@ constexpr unsigned CU_EVENT_RECORD_EXTERNAL = 1;
     F(eventDestroy, cuEventDestroy_v2, CUevent)                                                                        \
     F(eventRecord, cuEventRecordWithFlags, CUevent, CUstream, unsigned)                                                \
     F(eventSynchronize, cuEventSynchronize, CUevent)                                                                   \
+    F(memcpyDtoDAsync, cuMemcpyDtoDAsync_v2, CUdeviceptr, CUdeviceptr, size_t, CUstream)                               \
+    F(pointerGetAttribute, cuPointerGetAttribute, void *, int, CUdeviceptr)                                            \
+    F(streamWaitEvent, cuStreamWaitEvent, CUstream, CUevent, unsigned)                                                 \
     F(memsetD8Async, cuMemsetD8Async, CUdeviceptr, unsigned char, size_t, CUstream)                                    \
     F(launchKernel, cuLaunchKernel, CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,  \
       CUstream, void **, void **)                                                                                      \

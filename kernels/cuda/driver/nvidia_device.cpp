@@ -79,6 +79,8 @@ NvidiaDevice::~NvidiaDevice() {
         return;
     try {
         ContextScope scope(*driver, context);
+        if (followed != nullptr)
+            driver->eventDestroy(followed);
         if (ownsStream)
             driver->streamDestroy(queue);
         if (module != nullptr)
@@ -227,6 +229,35 @@ void NvidiaDevice::launch(const char *kernel, const LaunchSize &size, const void
 void NvidiaDevice::synchronize() {
     ContextScope scope(*driver, context);
     driver->check(driver->streamSynchronize(queue), "cuStreamSynchronize");
+}
+
+void NvidiaDevice::copy(void *to, const void *from, size_t bytes) {
+    if (bytes == 0)
+        return;
+    ContextScope scope(*driver, context);
+    driver->check(driver->memcpyDtoDAsync(address(to), address(from), bytes, queue), "cuMemcpyDtoDAsync");
+}
+
+void NvidiaDevice::follow(void *stream) {
+    if (stream == queue)
+        return;
+    ContextScope scope(*driver, context);
+    if (followed == nullptr)
+        driver->check(driver->eventCreate(&followed, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+    driver->check(driver->eventRecord(followed, static_cast<CUstream>(stream), CU_EVENT_RECORD_DEFAULT),
+                  "cuEventRecord");
+    driver->check(driver->streamWaitEvent(queue, followed, 0), "cuStreamWaitEvent");
+}
+
+void NvidiaDevice::checkAddress(const void *pointer, const std::string &what) const {
+    ContextScope scope(*driver, context);
+    int owner = -1;
+    if (driver->pointerGetAttribute(&owner, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address(pointer)) != CUDA_SUCCESS)
+        throw DeviceError(what + " is not an array in CUDA's memory");
+    if (owner != device)
+        throw DeviceError(what + " is an array on GPU " + std::to_string(owner) + ", and this is a potential on GPU " +
+                          std::to_string(device) + ": make one with device=\"cuda:" + std::to_string(owner) +
+                          "\", or move the array");
 }
 
 std::string NvidiaDevice::name() const { return nameOf(*driver, device) + ", " + compiled->target; }

@@ -38,7 +38,10 @@ public:
     void clear(void *device, size_t bytes) override;
     std::unique_ptr<Notice> notice(size_t bytes) override;
     void launch(const char *kernel, const LaunchSize &size, const void *arguments, size_t bytes) override;
+    void copy(void *to, const void *from, size_t bytes) override;
     void synchronize() override;
+    void follow(void *stream) override;
+    void checkAddress(const void *pointer, const std::string &what) const override;
     std::string name() const override;
 
     // Records launches and clears for replay(); see Graph. The graph must not outlive the device.
@@ -64,6 +67,7 @@ private:
     CUcontext context = nullptr;
     CUmodule module = nullptr;
     CUstream queue = nullptr;
+    CUevent followed = nullptr; // made by the first follow()
     bool ownsContext = false, ownsStream = false, isRecording = false;
     int capability = 0;
     std::shared_ptr<const CompiledKernels> compiled;
