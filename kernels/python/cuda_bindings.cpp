@@ -103,6 +103,9 @@ public:
                 const std::string &arguments) {
         device->launch(kernel.c_str(), {blocks, threads, sharedBytes}, arguments.data(), arguments.size());
     }
+    void copy(std::uintptr_t to, std::uintptr_t from, size_t bytes) { device->copy(pointer(to), pointer(from), bytes); }
+    void follow(std::uintptr_t stream) { device->follow(pointer(stream)); }
+    void checkAddress(std::uintptr_t address, const std::string &what) { device->checkAddress(pointer(address), what); }
     void synchronize() { device->synchronize(); }
     std::unique_ptr<Graph> record(const py::function &work) {
         return device->record([&] { work(); });
@@ -146,6 +149,9 @@ void bindDevice(py::module_ &m) {
         .def("clear", &PythonDevice::clear, py::arg("address"), py::arg("bytes"))
         .def("launch", &PythonDevice::launch, py::arg("kernel"), py::arg("blocks"), py::arg("threads"),
              py::arg("shared_bytes"), py::arg("arguments"))
+        .def("copy", &PythonDevice::copy, py::arg("to"), py::arg("source"), py::arg("bytes"))
+        .def("follow", &PythonDevice::follow, py::arg("stream"))
+        .def("check_address", &PythonDevice::checkAddress, py::arg("address"), py::arg("what"))
         .def("synchronize", &PythonDevice::synchronize)
         .def("record", &PythonDevice::record, py::arg("work"), py::keep_alive<0, 1>())
         .def("replay", &PythonDevice::replay, py::arg("graph"))

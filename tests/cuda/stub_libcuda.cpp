@@ -397,9 +397,9 @@ EXPORT int cuEventDestroy_v2(void *event) {
 }
 // Recorded into a graph without the flag for it, an event is not there for the host.
 EXPORT int cuEventRecordWithFlags(void *event, void *stream, unsigned flags) {
-    ENTER(std::to_string(flags));
     Event *own = static_cast<Event *>(event);
     Stream *on = streamOf(stream);
+    ENTER(std::to_string(flags) + (on != nullptr && !on->isOurs ? " theirs" : ""));
     REQUIRE(events.count(own) && on != nullptr && own->context == now(), InvalidHandle);
     REQUIRE(flags == 0 || (flags == 1 && on->recording != nullptr), InvalidValue);
     if (on->recording != nullptr && flags == 0)
@@ -415,6 +415,28 @@ EXPORT int cuEventSynchronize(void *event) {
         return InvalidValue;
     own->isRecorded = false;
     return Success;
+}
+EXPORT int cuStreamWaitEvent(void *stream, void *event, unsigned flags) {
+    ENTER(streamOf(stream) != nullptr && streamOf(stream)->isOurs ? "ours" : "theirs");
+    Event *own = static_cast<Event *>(event);
+    REQUIRE(events.count(own) && own->context == now() && flags == 0, InvalidHandle);
+    return own->isRecorded ? Success : InvalidValue; // the driver would not wait at all
+}
+EXPORT int cuMemcpyDtoDAsync_v2(unsigned long long target, unsigned long long source, size_t bytes, void *stream) {
+    ENTER(std::to_string(bytes));
+    REQUIRE(streamOf(stream) != nullptr, InvalidHandle);
+    REQUIRE(isOwned(target, bytes) && isOwned(source, bytes), InvalidValue);
+    return put(streamOf(stream), [=] { memcpy((void *)target, (void *)source, bytes); });
+}
+EXPORT int cuPointerGetAttribute(void *value, int attribute, unsigned long long address) {
+    ENTER(std::to_string(attribute));
+    REQUIRE(attribute == 9, InvalidValue);
+    for (auto &[start, block] : memory)
+        if (address >= (unsigned long long)start && address < (unsigned long long)start + block.first) {
+            *static_cast<int *>(value) = block.second->device;
+            return Success;
+        }
+    return InvalidValue;
 }
 EXPORT int cuMemsetD8Async(unsigned long long target, unsigned char value, size_t bytes, void *stream) {
     ENTER(std::to_string(bytes));

@@ -187,6 +187,38 @@ def test_another_thread(device):
     np.testing.assert_array_equal(*results[0])
 
 
+def test_work_of_somebody_else_is_waited_for_on_the_gpu(model, driver, nvrtc):
+    """An event on their stream, which ours waits for; made once."""
+    driver.make_context()
+    stream = driver.make_stream()
+    device = _engine.CudaDevice(model, "single")
+    driver.forget_calls()
+    device.follow(stream)
+    assert driver.calls == ["cuEventCreate 2", "cuEventRecordWithFlags 0 theirs", "cuStreamWaitEvent ours"]
+    driver.forget_calls()
+    device.follow(stream)
+    assert driver.calls == ["cuEventRecordWithFlags 0 theirs", "cuStreamWaitEvent ours"]
+    driver.forget_calls()
+    device.follow(device.stream)
+    assert driver.calls == []
+    del device
+    assert driver.leaks == ""
+
+
+def test_addresses_of_somebody_else(model, driver, nvrtc):
+    device, other = _engine.CudaDevice(model, "single", index=1), _engine.CudaDevice(model, "single", index=0)
+    mine, theirs = device.allocate(16), other.allocate(16)
+    device.check_address(mine, "positions")
+    with pytest.raises(
+        DeviceError, match='positions is an array on GPU 0, and this is a potential on GPU 1: .*"cuda:0"'
+    ):
+        device.check_address(theirs, "positions")
+    with pytest.raises(DeviceError, match="positions is not an array in CUDA's memory"):
+        device.check_address(16, "positions")
+    device.release(mine)
+    other.release(theirs)
+
+
 # --- graphs
 
 
@@ -290,6 +322,10 @@ def whole_session(model):
         notice = device.notice(8)
         notice.post(address)
         assert notice.wait(8) == bytes(8)
+        device.follow(0)
+        device.check_address(address, "memory")
+        device.copy(address, address + 8, 8)
+        assert device.download(address, 8) == np.float64(1.0).tobytes()
         assert device.name
         return np.frombuffer(device.download(address + 40, 40))
     finally:
@@ -326,6 +362,8 @@ LOUD = [
     "cuEventCreate",
     "cuEventRecordWithFlags",
     "cuEventSynchronize",
+    "cuStreamWaitEvent",
+    "cuMemcpyDtoDAsync_v2",
 ]
 QUIET = [
     "cuCtxPopCurrent_v2",
@@ -343,7 +381,7 @@ QUIET = [
 def test_the_session_calls_all(model, driver, nvrtc):
     driver.set("argument_bytes", 32)
     np.testing.assert_array_equal(whole_session(model), 3.0 * np.arange(5) + np.arange(5))
-    assert {call.split()[0] for call in driver.all_calls} == {*LOUD, *QUIET}
+    assert {call.split()[0] for call in driver.all_calls} == {*LOUD, *QUIET, "cuPointerGetAttribute"}
     assert driver.leaks == ""
 
 
