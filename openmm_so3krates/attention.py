@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _engine
+from .device_arrays import contiguous, device_array, empty_beside, is_on_gpu
 from .hyperparameters import Hyperparameters
 from .potential import Model, _array, _refuse_gpu, _threads
 
@@ -75,67 +76,123 @@ def euclidean_attention(
         cell: (3, 3) Å, rows are box vectors; None or zeros: no periodicity. May be smaller than the cutoff.
         features_gradient, ev_gradient: (N, F) and (N, M) derivatives of a number E by the two messages. Give both for
             the gradients of E; one alone: the other is zero.
-        threads: as in `Potential`.
+        threads: as in `Potential`; a GPU uses none.
+
+    All arrays but the cell may be torch tensors or CuPy arrays on one GPU, read after what their library's current
+    stream holds. What is returned then are arrays of that library, ready on every stream; only `strain` is on the host.
 
     Returns:
         Messages and gradients, in the precision of the arrays.
 
     Raises:
         ValueError: wrong shapes, arrays that are not all float64 or all float32, a layer the model does not have,
-            positions that are not finite, coincident atoms, a degenerate cell, arrays on a GPU.
+            positions that are not finite, coincident atoms, a degenerate cell, some arrays on a GPU and others not.
         ModelError: the model cannot be found or used.
+        DeviceError: arrays on different GPUs; there is no usable driver or run-time compiler; a failure of the GPU.
     """
     model = model if isinstance(model, Model) else Model.load(os.fspath(model))
     given = dict(zip(_ROWS, (query_x, key_x, value_x, query_ev, key_ev, ev), strict=True))
     upstream = {"features_gradient": features_gradient, "ev_gradient": ev_gradient}
-    for name, value in {"positions": positions, "cell": cell, **given, **upstream}.items():
-        _refuse_gpu(name, value)
-    positions = _array(positions, "positions", (None, 3), np.float64)
-    if not len(positions):
-        raise ValueError("there are no atoms")
+    _refuse_gpu("cell", cell)
     cell = np.zeros((0, 3)) if cell is None else _array(cell, "cell", (3, 3), np.float64)
     hyper = Hyperparameters.from_json(model.metadata["hyperparameters"])
     if isinstance(layer, bool) or not 0 <= layer < hyper.num_layers:
         raise ValueError(f"the model has layers 0 to {hyper.num_layers - 1}, not {layer}")
-    dtype = _dtype(given)
     widths = {name: hyper.num_features for name in (*_ROWS, "features_gradient")}
     widths["ev"] = widths["ev_gradient"] = hyper.num_euclidean
-
-    def rows(name: str, value) -> np.ndarray:
-        return _array(value, name, (len(positions), widths[name]), dtype)
-
-    wanted = [name for name, value in upstream.items() if value is not None]
-    gradients = [
-        np.zeros((len(positions), widths[name]), dtype) if value is None else rows(name, value)
-        for name, value in upstream.items()
-        if wanted
-    ]
-    engine = _engine_of(model, dtype, 0 if threads is None else _threads(threads))
-    out = engine.compute(int(layer), positions, cell, [rows(name, value) for name, value in given.items()], gradients)
-    if not wanted:
-        return Attention(*out, None)
+    threads = 0 if threads is None else _threads(threads)
+    arrays = {"positions": positions, **given, **{k: v for k, v in upstream.items() if v is not None}}
+    on_gpu = [name for name, value in arrays.items() if is_on_gpu(value)]
+    if len(on_gpu) == len(arrays):
+        out = _on_gpu(model, int(layer), arrays, cell, widths)
+    elif on_gpu:
+        raise ValueError(f"{on_gpu[0]} is an array on a GPU and others are not: give all on one GPU, or none")
+    else:
+        out = _on_host(model, int(layer), arrays, cell, widths, threads)
     features, ev, by_rows, by_positions, strain = out
+    if strain is None:
+        return Attention(features, ev, None)
     return Attention(
         features, ev, AttentionGradients(*by_rows, by_positions, strain[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]])
     )
 
 
-def _dtype(arrays: dict[str, object]) -> np.dtype:
-    dtypes = {name: np.asarray(value).dtype for name, value in arrays.items()}
+def _on_host(model: Model, layer: int, arrays: dict, cell: np.ndarray, widths: dict[str, int], threads: int):
+    positions = _array(arrays["positions"], "positions", (None, 3), np.float64)
+    if not len(positions):
+        raise ValueError("there are no atoms")
+    dtype = _dtype({name: np.asarray(arrays[name]).dtype for name in _ROWS})
+    rows = {
+        name: _array(value, name, (len(positions), widths[name]), dtype)
+        for name, value in arrays.items()
+        if name != "positions"
+    }
+    upstream = [rows.get(name, np.zeros((len(positions), widths[name]), dtype)) for name in _upstream(rows)]
+    make = _engine.AttentionSingle if dtype == np.float32 else _engine.AttentionDouble
+    engine = _engine_of(model, (dtype, threads), lambda: make(model, threads))
+    out = engine.compute(layer, positions, cell, [rows[name] for name in _ROWS], upstream)
+    return out if upstream else (*out, None, None, None)
+
+
+def _on_gpu(model: Model, layer: int, arrays: dict, cell: np.ndarray, widths: dict[str, int]):
+    given = {name: device_array(value, name) for name, value in arrays.items()}
+    positions = given.pop("positions")
+    atoms = positions.shape[0] if len(positions.shape) == 2 else 0
+    if positions.shape != (atoms, 3) or atoms == 0:
+        raise ValueError(f"positions must have shape (N, 3) with at least one atom, not {positions.shape}")
+    for name, array in given.items():
+        if array.shape != (atoms, widths[name]):
+            raise ValueError(f"{name} must have shape ({atoms}, {widths[name]}), not {array.shape}")
+    is_single = _dtype({name: np.dtype(np.float32 if given[name].is_single else np.float64) for name in _ROWS}) == "f4"
+    rows = {name: contiguous(array, is_single) for name, array in given.items()}
+    for name in _upstream(rows):
+        if name not in rows:
+            zeros, _ = empty_beside(positions, atoms, widths[name], is_single=is_single)
+            zeros[...] = 0
+            rows[name] = device_array(zeros, name)
+    read = contiguous(positions, is_single=False)
+    names = ("features_gradient", "ev_gradient", *(_ROWS if _upstream(rows) else ()))
+    room = [empty_beside(positions, atoms, widths[name], is_single=is_single) for name in names]
+    by_positions = empty_beside(positions, atoms, 3) if _upstream(rows) else (None, 0)
+    engine = _engine_of(model, (is_single, positions.index), lambda: _make_on_gpu(model, is_single, positions.index))
+    strain = engine.compute(
+        layer,
+        atoms,
+        read.address,
+        cell,
+        [rows[name].address for name in _ROWS],
+        [rows[name].address for name in _upstream(rows)],
+        [address for _, address in (*room, by_positions)],
+        positions.stream,
+    )
+    features, ev, *by_rows = (array for array, _ in room)
+    return features, ev, by_rows, by_positions[0], strain
+
+
+def _make_on_gpu(model: Model, is_single: bool, index: int):
+    return (_engine.DeviceAttentionSingle if is_single else _engine.DeviceAttentionDouble)(model, index)
+
+
+def _upstream(rows: dict) -> tuple[str, ...]:
+    """Both gradients if any is given."""
+    names = ("features_gradient", "ev_gradient")
+    return names if any(name in rows for name in names) else ()
+
+
+def _dtype(dtypes: dict[str, np.dtype]) -> np.dtype:
     if len(set(dtypes.values())) > 1 or dtypes["query_x"] not in (np.float32, np.float64):
         found = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
         raise ValueError(f"q, k, v and ev must all be float64 or all be float32, not {found}")
     return dtypes["query_x"]
 
 
-# Engines keep packed weights and work space; they go with their model.
+# Engines keep weights and work space; they go with their model.
 _engines: weakref.WeakKeyDictionary[Model, dict] = weakref.WeakKeyDictionary()
 
 
-def _engine_of(model: Model, dtype: np.dtype, threads: int):
+def _engine_of(model: Model, key: tuple, make):
     kept = _engines.setdefault(model, {})
-    key = (dtype, threads, os.getpid())  # threads do not survive fork()
+    key = (*key, os.getpid())  # neither threads nor a GPU survive fork()
     if key not in kept:
-        make = _engine.AttentionSingle if dtype == np.float32 else _engine.AttentionDouble
-        kept[key] = make(model, threads)
+        kept[key] = make()
     return kept[key]

@@ -29,6 +29,11 @@ class DeviceArray:
     library: Any  # of `libraries`
     array: Any  # keeps the memory alive
 
+    @property
+    def index(self) -> int:
+        """Number of the GPU."""
+        return self.library.index(self.array)
+
 
 class _Torch:
     """torch's tensors say nothing of streams: work is on the current one of their GPU."""
@@ -36,20 +41,37 @@ class _Torch:
     def view(self, array):
         return array.detach()
 
+    def index(self, array) -> int:
+        return array.device.index
+
+    def contiguous(self, array, is_single: bool):
+        import torch
+
+        return array.detach().to(torch.float32 if is_single else torch.float64).contiguous()
+
     def stream(self, array) -> int:
         import torch
 
         return torch.cuda.current_stream(array.device).cuda_stream
 
-    def empty(self, array, shape: tuple[int, ...]):
+    def empty(self, array, shape: tuple[int, ...], is_single: bool):
         import torch
 
-        return torch.empty(shape, dtype=torch.float64, device=array.device)
+        return torch.empty(shape, dtype=torch.float32 if is_single else torch.float64, device=array.device)
 
 
 class _CuPy:
     def view(self, array):
         return array
+
+    def index(self, array) -> int:
+        return array.device.id
+
+    def contiguous(self, array, is_single: bool):
+        import cupy
+
+        with array.device:
+            return cupy.ascontiguousarray(array, dtype=cupy.float32 if is_single else cupy.float64)
 
     def stream(self, array) -> int:
         import cupy
@@ -57,11 +79,11 @@ class _CuPy:
         with array.device:
             return cupy.cuda.get_current_stream().ptr
 
-    def empty(self, array, shape: tuple[int, ...]):
+    def empty(self, array, shape: tuple[int, ...], is_single: bool):
         import cupy
 
         with array.device:
-            return cupy.empty(shape, dtype=cupy.float64)
+            return cupy.empty(shape, dtype=cupy.float32 if is_single else cupy.float64)
 
 
 libraries: dict[str, Any] = {"torch": _Torch(), "cupy": _CuPy()}
@@ -98,10 +120,15 @@ def device_array(value: Any, name: str) -> DeviceArray:
     return DeviceArray(int(interface["data"][0]), shape, tuple(strides), size == 4, int(stream), library, array)
 
 
-def empty_beside(array: DeviceArray, *shape: int) -> tuple[Any, int]:
-    """A new float64 array of the same library on the same GPU, and its address. Contents undefined."""
-    result = array.library.empty(array.array, shape)
+def empty_beside(array: DeviceArray, *shape: int, is_single: bool = False) -> tuple[Any, int]:
+    """A new array of the same library on the same GPU, and its address. Contents undefined."""
+    result = array.library.empty(array.array, shape, is_single)
     return result, int(result.__cuda_array_interface__["data"][0])
+
+
+def contiguous(array: DeviceArray, is_single: bool) -> DeviceArray:
+    """The same numbers in C order and this precision; the array itself if it is so already."""
+    return device_array(array.library.contiguous(array.array, is_single), "an array")
 
 
 def _product(numbers: tuple[int, ...]) -> int:

@@ -8,7 +8,10 @@
 #include <pybind11/stl.h>
 
 #include "attention_operator.h"
+#include "cuda/cuda_attention.h"
+#include "cuda_bindings.h"
 #include "potential.h"
+#include "python/device_attention.h"
 
 namespace py = pybind11;
 using namespace so3krates;
@@ -71,6 +74,31 @@ private:
     std::mutex mutex;
 };
 
+// On the GPU that "cuda" or "cuda:INDEX" names.
+template <class T> class PythonDeviceAttention {
+public:
+    PythonDeviceAttention(const std::shared_ptr<Model> &model, std::optional<int> index)
+        : device(openCudaDevice(*model, sizeof(T) == sizeof(double) ? Precision::Double : Precision::Single, index)),
+          operation(cuda::makeAttentionOperator<T>(model, device)) {}
+    py::object compute(int layer, int numAtoms, std::uintptr_t positions, const py::array_t<double> &cell,
+                       const std::vector<std::uintptr_t> &rows, const std::vector<std::uintptr_t> &upstream,
+                       const std::vector<std::uintptr_t> &outputs, std::uintptr_t stream) {
+        return computeAttention(*operation, *device, mutex, layer, numAtoms, positions, cell, rows, upstream, outputs,
+                                stream);
+    }
+
+private:
+    std::shared_ptr<cuda::Device> device;
+    std::unique_ptr<AttentionOperator<T>> operation;
+    std::mutex mutex;
+};
+
+template <class T> void bindOnDevice(py::module_ &m, const char *name) {
+    py::class_<PythonDeviceAttention<T>>(m, name)
+        .def(py::init<const std::shared_ptr<Model> &, std::optional<int>>(), py::arg("model"), py::arg("index"))
+        .def("compute", &PythonDeviceAttention<T>::compute);
+}
+
 template <class T> void bind(py::module_ &m, const char *name) {
     py::class_<PythonAttention<T>>(m, name)
         .def(py::init<const std::shared_ptr<Model> &, int>(), py::arg("model"), py::arg("threads"))
@@ -83,4 +111,6 @@ template <class T> void bind(py::module_ &m, const char *name) {
 void bindAttention(py::module_ &m) {
     bind<float>(m, "AttentionSingle");
     bind<double>(m, "AttentionDouble");
+    bindOnDevice<float>(m, "DeviceAttentionSingle");
+    bindOnDevice<double>(m, "DeviceAttentionDouble");
 }

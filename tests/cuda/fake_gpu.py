@@ -24,6 +24,9 @@ class FakeArray:
             **changes,
         }
 
+    def __setitem__(self, key, values):
+        self.values[key] = values
+
     def __array__(self, *args, **kwargs):
         raise AssertionError("the array was copied to the host")
 
@@ -39,8 +42,14 @@ class FakeLibrary:
     def stream(self, array) -> int:
         return self.current_stream
 
-    def empty(self, array, shape):
-        return FakeArray(np.full(shape, np.nan), array.device)
+    def index(self, array) -> int:
+        return 0
+
+    def contiguous(self, array, is_single):
+        return FakeArray(np.ascontiguousarray(array.values, np.float32 if is_single else np.float64), array.device)
+
+    def empty(self, array, shape, is_single):
+        return FakeArray(np.full(shape, np.nan, np.float32 if is_single else np.float64), array.device)
 
 
 def install(monkeypatch) -> None:

@@ -209,9 +209,7 @@ def test_addresses_of_somebody_else(model, driver, nvrtc):
     device, other = _engine.CudaDevice(model, "single", index=1), _engine.CudaDevice(model, "single", index=0)
     mine, theirs = device.allocate(16), other.allocate(16)
     device.check_address(mine, "positions")
-    with pytest.raises(
-        DeviceError, match='positions is an array on GPU 0, and this is a potential on GPU 1: .*"cuda:0"'
-    ):
+    with pytest.raises(DeviceError, match=r'array on GPU 0, and this is a potential on GPU 1: .*"cuda:0"'):
         device.check_address(theirs, "positions")
     with pytest.raises(DeviceError, match="positions is not an array in CUDA's memory"):
         device.check_address(16, "positions")

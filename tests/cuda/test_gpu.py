@@ -13,7 +13,7 @@ from cases import load_case
 from random_tensors import random_tensors, small_hyperparameters
 from stubs import ROOT, self_test_arguments
 
-from openmm_so3krates import Potential, _engine
+from openmm_so3krates import Potential, _engine, ops
 from openmm_so3krates.cuda import DeviceError
 from openmm_so3krates.model_file import write_model_file
 
@@ -216,3 +216,99 @@ def test_so3lr_single(so3lr, name):
     assert abs(first.energy - exact.energy) <= 2 * abs(single.energy - exact.energy) + 1e-6 * case.num_atoms
     np.testing.assert_array_equal(first.forces, second.forces)
     assert first.energy == second.energy
+
+
+# --- arrays that stay on the GPU
+
+
+def torch_on_gpu():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("torch sees no GPU")
+    return torch
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_torch_tensors(so3lr, dtype):
+    """Read on torch's current stream, after work that takes a while; results are tensors on the same GPU."""
+    torch = torch_on_gpu()
+    case = load_case("water_8_smallcell")
+    potential = Potential(so3lr, device="cuda", lr_cutoff=case.lr_cutoff)
+    exact = torch.tensor(case.positions, dtype=getattr(torch, dtype))
+    expected = potential.compute(case.atomic_numbers, exact.double().numpy(), **case.system, virial=True)
+    on_gpu, stream = exact.cuda(), torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        positions = on_gpu.T.contiguous().T.requires_grad_()  # columns, and as in a training loop
+        with torch.no_grad():
+            positions *= 2.0
+            torch.cuda._sleep(50_000_000)  # whoever does not wait for the stream reads a larger molecule
+            positions.copy_(on_gpu)
+        result = potential.compute(case.atomic_numbers, positions, **case.system, virial=True)
+    for name in ("forces", "partial_charges", "hirshfeld_ratios"):
+        tensor = getattr(result, name)
+        assert tensor.device == positions.device and tensor.dtype == torch.float64
+        np.testing.assert_array_equal(tensor.cpu().numpy(), getattr(expected, name))
+    assert result.energy == expected.energy
+    np.testing.assert_array_equal(result.virial, expected.virial)
+
+
+def test_cupy_arrays(so3lr):
+    cupy = pytest.importorskip("cupy")
+    case = load_case("water_8_smallcell")
+    potential = Potential(so3lr, device="cuda", lr_cutoff=case.lr_cutoff)
+    expected = potential.compute(case.atomic_numbers, case.positions, **case.system)
+    with cupy.cuda.Stream(non_blocking=True):
+        positions = cupy.asarray(np.repeat(case.positions, 2, axis=0))[::2]
+        result = potential.compute(case.atomic_numbers, positions, **case.system)
+    assert isinstance(result.forces, cupy.ndarray)
+    np.testing.assert_array_equal(result.forces.get(), expected.forces)
+    np.testing.assert_array_equal(result.partial_charges.get(), expected.partial_charges)
+
+
+def test_tensors_on_another_gpu(so3lr):
+    torch = torch_on_gpu()
+    if torch.cuda.device_count() < 2:
+        pytest.skip("there is one GPU")
+    potential = Potential(so3lr, device="cuda:0")
+    with pytest.raises(DeviceError, match=r'array on GPU 1.*device="cuda:1"'):
+        potential.compute([8, 1, 1], torch.eye(3, device="cuda:1"))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_attention_of_a_layer(so3lr, dtype):
+    """torch tensors, values and gradients against the CPU engine in float64."""
+    torch = torch_on_gpu()
+    model, case = _engine.Model.load(str(so3lr)), load_case("water_8_smallcell")
+    generator = torch.Generator().manual_seed(1)
+    widths = dict.fromkeys(("query_x", "key_x", "value_x", "query_ev", "key_ev", "features_gradient"), 128)
+    rows = {
+        name: torch.randn(len(case.positions), width, generator=generator, dtype=torch.float64)
+        for name, width in {**widths, "ev": 24, "ev_gradient": 24}.items()
+    }
+    expected = ops.euclidean_attention(model, 1, case.positions, **rows, cell=case.cell)
+    given = {name: row.to("cuda", getattr(torch, dtype)) for name, row in rows.items()}
+    result = ops.euclidean_attention(model, 1, torch.tensor(case.positions, device="cuda"), **given, cell=case.cell)
+    tolerance = 1e-11 if dtype == "float64" else 1e-5
+    pairs = {"features": (result.features, expected.features), "ev": (result.ev, expected.ev)}
+    for name in ("query_x", "key_x", "value_x", "query_ev", "key_ev", "ev", "positions"):
+        pairs[f"gradient of {name}"] = getattr(result.gradients, name), getattr(expected.gradients, name)
+    for name, (tensor, values) in pairs.items():
+        assert largest(tensor.cpu().numpy(), values) < tolerance * np.abs(values).max(), name
+    assert (
+        largest(result.gradients.strain, expected.gradients.strain)
+        < tolerance * 10 * np.abs(expected.gradients.strain).max()
+    )
+
+
+def test_notice_of_a_replayed_graph(device):
+    """The host waits for the event inside the graph, not for what happened to be there."""
+    source = device.allocate(8)
+    notice = device.notice(8)
+    graph = device.record(lambda: notice.post(source))
+    for number in range(100):
+        text = f"{number:08d}".encode()
+        device.upload(source, text)
+        device.replay(graph)
+        assert notice.wait(8) == text
+    device.release(source)

@@ -5,6 +5,8 @@
 #include <pybind11/numpy.h>
 
 #include "cuda/attention.h"
+#include "cuda/cuda_attention.h"
+#include "python/device_attention.h"
 #include "radial/radial_table.h"
 
 namespace py = pybind11;
@@ -160,7 +162,32 @@ py::dict initialEuclidean(emulation::EmulatedDevice &device, const py::dict &inp
 
 } // namespace
 
+namespace {
+// ops.euclidean_attention's engine.
+class EmulatedAttention {
+public:
+    explicit EmulatedAttention(const py::bytes &file)
+        : device(std::make_shared<emulation::EmulatedDevice>()),
+          operation(makeAttentionOperator<Real>(Model::fromBytes(file, "bytes"), device)) {}
+    py::object compute(int layer, int numAtoms, std::uintptr_t positions, const py::array_t<double> &cell,
+                       const std::vector<std::uintptr_t> &rows, const std::vector<std::uintptr_t> &upstream,
+                       const std::vector<std::uintptr_t> &outputs, std::uintptr_t stream) {
+        return computeAttention(*operation, *device, mutex, layer, numAtoms, positions, cell, rows, upstream, outputs,
+                                stream);
+    }
+    std::shared_ptr<emulation::EmulatedDevice> device;
+
+private:
+    std::unique_ptr<AttentionOperator<Real>> operation;
+    std::mutex mutex;
+};
+} // namespace
+
 void bindAttention(py::module_ &m) {
+    py::class_<EmulatedAttention>(m, "DeviceAttention", py::module_local())
+        .def(py::init<const py::bytes &>())
+        .def("compute", &EmulatedAttention::compute)
+        .def_readonly("device", &EmulatedAttention::device);
     m.def("attention", &attention, py::arg("device"), py::arg("input"));
     m.def("initial_euclidean", &initialEuclidean, py::arg("device"), py::arg("input"));
     m.def("basis_parameters", [](const py::bytes &file) {

@@ -7,6 +7,7 @@
 #include "cuda/device/atom_backward.cuh"
 #include "cuda/device/attention_backward.cuh"
 #include "cuda/device/attention_forward.cuh"
+#include "cuda/device/attention_results.cuh"
 #include "cuda/device/charges.cuh"
 #include "cuda/device/energies.cuh"
 #include "cuda/device/heads.cuh"
