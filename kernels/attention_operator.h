@@ -25,7 +25,7 @@ template <class T> struct AttentionOutput {
     // dE/d(input); written if gradients are wanted
     T *queryX, *keyX, *valueX, *queryEv, *keyEv, *ev;
     double *positions; // [N][3]
-    double *strain;    // on the host, [6]: xx, yy, zz, yz, xz, xy of the derivative by a symmetric strain
+    double *strain;    // [6]: xx, yy, zz, yz, xz, xy of the derivative by a symmetric strain; not on a device
 };
 
 // Input and output lie in the operator's own kind of memory: on the host, or on a device.

@@ -143,18 +143,18 @@ def _on_gpu(model: Model, layer: int, arrays: dict, cell: np.ndarray, widths: di
     for name, array in given.items():
         if array.shape != (atoms, widths[name]):
             raise ValueError(f"{name} must have shape ({atoms}, {widths[name]}), not {array.shape}")
-    is_single = _dtype({name: np.dtype(np.float32 if given[name].is_single else np.float64) for name in _ROWS}) == "f4"
-    rows = {name: contiguous(array, is_single) for name, array in given.items()}
+    dtype = str(_dtype({name: np.dtype(given[name].dtype) for name in _ROWS}))
+    rows = {name: contiguous(array, dtype) for name, array in given.items()}
     for name in _upstream(rows):
         if name not in rows:
-            zeros, _ = empty_beside(positions, atoms, widths[name], is_single=is_single)
+            zeros, _ = empty_beside(positions, atoms, widths[name], dtype=dtype)
             zeros[...] = 0
             rows[name] = device_array(zeros, name)
-    read = contiguous(positions, is_single=False)
+    read = contiguous(positions, "float64")
     names = ("features_gradient", "ev_gradient", *(_ROWS if _upstream(rows) else ()))
-    room = [empty_beside(positions, atoms, widths[name], is_single=is_single) for name in names]
+    room = [empty_beside(positions, atoms, widths[name], dtype=dtype) for name in names]
     by_positions = empty_beside(positions, atoms, 3) if _upstream(rows) else (None, 0)
-    engine = _engine_of(model, (is_single, positions.index), lambda: _make_on_gpu(model, is_single, positions.index))
+    engine = _engine_of(model, (dtype, positions.index, "GPU"), lambda: _make_on_gpu(model, dtype, positions.index))
     strain = engine.compute(
         layer,
         atoms,
@@ -169,8 +169,8 @@ def _on_gpu(model: Model, layer: int, arrays: dict, cell: np.ndarray, widths: di
     return features, ev, by_rows, by_positions[0], strain
 
 
-def _make_on_gpu(model: Model, is_single: bool, index: int):
-    return (_engine.DeviceAttentionSingle if is_single else _engine.DeviceAttentionDouble)(model, index)
+def _make_on_gpu(model: Model, dtype: str, index: int):
+    return (_engine.DeviceAttentionSingle if dtype == "float32" else _engine.DeviceAttentionDouble)(model, index)
 
 
 def _upstream(rows: dict) -> tuple[str, ...]:

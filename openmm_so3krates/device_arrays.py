@@ -24,7 +24,7 @@ class DeviceArray:
     address: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]  # bytes
-    is_single: bool  # float32, else float64
+    dtype: str  # "float32" or "float64"
     stream: int  # the caller's CUstream
     library: Any  # of `libraries`
     array: Any  # keeps the memory alive
@@ -44,20 +44,20 @@ class _Torch:
     def index(self, array) -> int:
         return array.device.index
 
-    def contiguous(self, array, is_single: bool):
+    def contiguous(self, array, dtype: str):
         import torch
 
-        return array.detach().to(torch.float32 if is_single else torch.float64).contiguous()
+        return array.detach().to(getattr(torch, dtype)).contiguous()
 
     def stream(self, array) -> int:
         import torch
 
         return torch.cuda.current_stream(array.device).cuda_stream
 
-    def empty(self, array, shape: tuple[int, ...], is_single: bool):
+    def empty(self, array, shape: tuple[int, ...], dtype: str):
         import torch
 
-        return torch.empty(shape, dtype=torch.float32 if is_single else torch.float64, device=array.device)
+        return torch.empty(shape, dtype=getattr(torch, dtype), device=array.device)
 
 
 class _CuPy:
@@ -67,11 +67,11 @@ class _CuPy:
     def index(self, array) -> int:
         return array.device.id
 
-    def contiguous(self, array, is_single: bool):
+    def contiguous(self, array, dtype: str):
         import cupy
 
         with array.device:
-            return cupy.ascontiguousarray(array, dtype=cupy.float32 if is_single else cupy.float64)
+            return cupy.ascontiguousarray(array, dtype=dtype)
 
     def stream(self, array) -> int:
         import cupy
@@ -79,11 +79,11 @@ class _CuPy:
         with array.device:
             return cupy.cuda.get_current_stream().ptr
 
-    def empty(self, array, shape: tuple[int, ...], is_single: bool):
+    def empty(self, array, shape: tuple[int, ...], dtype: str):
         import cupy
 
         with array.device:
-            return cupy.empty(shape, dtype=cupy.float32 if is_single else cupy.float64)
+            return cupy.empty(shape, dtype=dtype)
 
 
 libraries: dict[str, Any] = {"torch": _Torch(), "cupy": _CuPy()}
@@ -117,18 +117,20 @@ def device_array(value: Any, name: str) -> DeviceArray:
     stream = interface.get("stream")
     if stream is None:
         stream = library.stream(array)
-    return DeviceArray(int(interface["data"][0]), shape, tuple(strides), size == 4, int(stream), library, array)
+    return DeviceArray(
+        int(interface["data"][0]), shape, tuple(strides), f"float{8 * size}", int(stream), library, array
+    )
 
 
-def empty_beside(array: DeviceArray, *shape: int, is_single: bool = False) -> tuple[Any, int]:
+def empty_beside(array: DeviceArray, *shape: int, dtype: str = "float64") -> tuple[Any, int]:
     """A new array of the same library on the same GPU, and its address. Contents undefined."""
-    result = array.library.empty(array.array, shape, is_single)
+    result = array.library.empty(array.array, shape, dtype)
     return result, int(result.__cuda_array_interface__["data"][0])
 
 
-def contiguous(array: DeviceArray, is_single: bool) -> DeviceArray:
+def contiguous(array: DeviceArray, dtype: str) -> DeviceArray:
     """The same numbers in C order and this precision; the array itself if it is so already."""
-    return device_array(array.library.contiguous(array.array, is_single), "an array")
+    return device_array(array.library.contiguous(array.array, dtype), "an array")
 
 
 def _product(numbers: tuple[int, ...]) -> int:

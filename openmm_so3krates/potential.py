@@ -244,7 +244,7 @@ class Potential:
             numbers,
             given.address,
             given.strides,
-            given.is_single,
+            given.dtype == "float32",
             outputs,
             given.stream,
             offsets,

@@ -15,7 +15,7 @@ public:
     CudaAttention(std::shared_ptr<const Model> model, std::shared_ptr<Device> device)
         : frozen(std::move(model)), device(device), hyper(frozen->hyperparameters()),
           arrays(*frozen, nullptr, device, FirstLayer::AsTheOthers), lists(device), molecule(device), offsets(device),
-          evAttended(device), forces(device), strain(device), totalStrain(device) {
+          evAttended(device), forces(device) {
         checkAttentionShape(hyper);
     }
     void compute(const AttentionInput<T> &input, const AttentionOutput<T> &output) override;
@@ -23,7 +23,6 @@ public:
 private:
     void makeLists(const AttentionInput<T> &input);
     AttentionArguments<T> arguments(const AttentionInput<T> &input, const AttentionOutput<T> &output);
-    void sumStrain(double *sum);
 
     std::shared_ptr<const Model> frozen;
     std::shared_ptr<Device> device;
@@ -33,7 +32,7 @@ private:
     Buffer<int> molecule, offsets;
     int numAtoms = 0; // that molecule and offsets are for
     Buffer<T> evAttended;
-    Buffer<double> forces, strain, totalStrain; // [N][3], [N][6], [6]
+    Buffer<double> forces; // [N][3]
 };
 
 template <class T> void CudaAttention<T>::makeLists(const AttentionInput<T> &input) {
@@ -89,22 +88,7 @@ AttentionArguments<T> CudaAttention<T>::arguments(const AttentionInput<T> &input
     a.evInGradient = output.ev;
     a.inputMatters = 1;
     a.forces = forces.ensure(3 * N);
-    a.strain = strain.ensure(6 * N);
     return a;
-}
-
-template <class T> void CudaAttention<T>::sumStrain(double *sum) {
-    SumArguments a{};
-    a.numRuns = 1;
-    a.numColumns = 6;
-    a.starts = offsets.get();
-    for (int k = 0; k < 6; k++) {
-        a.values[k] = strain.get() + k;
-        a.stride[k] = 6;
-    }
-    a.sums = totalStrain.ensure(6);
-    device->launch("so3kSums", {1, sumThreads, 0}, &a, sizeof a);
-    device->download(sum, a.sums, 6 * sizeof(double));
 }
 
 template <class T> void CudaAttention<T>::compute(const AttentionInput<T> &input, const AttentionOutput<T> &output) {
@@ -119,7 +103,6 @@ template <class T> void CudaAttention<T>::compute(const AttentionInput<T> &input
     launchAttentionForward(*device, hyper, a);
     if (gradient) {
         device->clear(a.forces, 3 * sizeof(double) * N);
-        device->clear(a.strain, 6 * sizeof(double) * N);
         launchAttentionBackward(*device, hyper, a);
     }
     AttentionResultArguments<T> r{};
@@ -132,10 +115,7 @@ template <class T> void CudaAttention<T>::compute(const AttentionInput<T> &input
     r.gradient = output.positions;
     const unsigned numbers = unsigned(std::max(r.numEv, r.numCoordinates));
     device->launch("so3kAttentionResults", {(numbers + 127) / 128, 128, 0}, &r, sizeof r);
-    if (gradient)
-        sumStrain(output.strain);
-    else
-        device->synchronize();
+    device->synchronize();
 }
 
 template <class T>

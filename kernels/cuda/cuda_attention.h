@@ -5,7 +5,8 @@
 
 namespace so3krates::cuda {
 
-// Arrays lie in the device's memory, but for the cell and the strain. compute() waits for the end.
+// Arrays lie in the device's memory, but for the cell; compute() waits for the end. The strain is not computed: the
+// kernels know that of an energy that does not change when everything is turned, and a message's does.
 // Throws ModelError, DeviceError.
 template <class T>
 std::unique_ptr<AttentionOperator<T>> makeAttentionOperator(std::shared_ptr<const Model> model,

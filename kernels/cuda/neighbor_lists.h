@@ -44,7 +44,8 @@ public:
     const Atoms &atoms() const { return arguments.atoms; }
     const NeighborMatrix &edges() const { return arguments.edges; }
     const NeighborMatrix &far() const { return arguments.far; }
-    const int *wraps() const { return arguments.wraps; } // [N][3]: box vectors added to the positions given
+    const int *wraps() const { return arguments.wraps; }       // [N][3]: box vectors added to the positions given
+    const SearchBox *boxes() const { return arguments.boxes; } // [molecules]
     const std::vector<SearchBox> &searchBoxes() const { return searchBoxesOnHost; }
     // In device memory: where later kernels tell the next build's status of energies.
     int *nonFiniteEnergy() const { return &arguments.status->nonFiniteEnergy; }

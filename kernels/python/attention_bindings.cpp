@@ -78,13 +78,13 @@ private:
 template <class T> class PythonDeviceAttention {
 public:
     PythonDeviceAttention(const std::shared_ptr<Model> &model, std::optional<int> index)
-        : device(openCudaDevice(*model, sizeof(T) == sizeof(double) ? Precision::Double : Precision::Single, index)),
+        : device(openCudaDevice(model->hyperparameters(),
+                                sizeof(T) == sizeof(double) ? Precision::Double : Precision::Single, index)),
           operation(cuda::makeAttentionOperator<T>(model, device)) {}
-    py::object compute(int layer, int numAtoms, std::uintptr_t positions, const py::array_t<double> &cell,
-                       const std::vector<std::uintptr_t> &rows, const std::vector<std::uintptr_t> &upstream,
-                       const std::vector<std::uintptr_t> &outputs, std::uintptr_t stream) {
-        return computeAttention(*operation, *device, mutex, layer, numAtoms, positions, cell, rows, upstream, outputs,
-                                stream);
+    void compute(int layer, int numAtoms, std::uintptr_t positions, const py::array_t<double> &cell,
+                 const std::vector<std::uintptr_t> &rows, const std::vector<std::uintptr_t> &upstream,
+                 const std::vector<std::uintptr_t> &outputs, std::uintptr_t stream) {
+        computeAttention(*operation, *device, mutex, layer, numAtoms, positions, cell, rows, upstream, outputs, stream);
     }
 
 private:

@@ -9,6 +9,7 @@
 #include "cuda/driver/nvidia_device.h"
 #include "cuda/driver/nvrtc.h"
 #include "cuda/kernel_options.h"
+#include "python/device_edge_list.h"
 
 namespace py = pybind11;
 using namespace so3krates;
@@ -165,12 +166,12 @@ void bindDevice(py::module_ &m) {
 
 } // namespace
 
-std::shared_ptr<Device> openCudaDevice(const Model &model, Precision precision, std::optional<int> index) {
+std::shared_ptr<Device> openCudaDevice(const Hyperparameters &shape, Precision precision, std::optional<int> index) {
     handInFolders();
     NvidiaOptions options;
     options.index = index;
     py::gil_scoped_release release; // compiling takes seconds
-    return NvidiaDevice::open(kernelMacros(model.hyperparameters(), precision), options);
+    return NvidiaDevice::open(kernelMacros(shape, precision), options);
 }
 
 void bindCuda(py::module_ &m) {
@@ -183,6 +184,14 @@ void bindCuda(py::module_ &m) {
         }
     });
     bindDevice(m);
+    PythonEdgeList::bind(py::class_<PythonEdgeList>(m, "EdgeList").def(py::init([](int index) {
+        Hyperparameters any; // lists depend on no model, but the kernels are compiled together
+        any.numFeatures = 32;
+        any.numLayers = any.numHeads = 1;
+        any.degrees = {1};
+        any.numRadialBasis = 8;
+        return std::make_unique<PythonEdgeList>(openCudaDevice(any, Precision::Single, index));
+    })));
     m.def("cuda_info", &info,
           "What there is of CUDA here: {'driver': {'found', 'version', 'path', 'problem'}, 'devices': [{'name', "
           "'compute_capability', 'memory_bytes'}], 'nvrtc': {'found', 'version', 'path', 'problem'}}.");

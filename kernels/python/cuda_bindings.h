@@ -10,7 +10,7 @@
 // The CUDA driver layer in Python: cuda_info, compile_kernels, CudaDevice.
 void bindCuda(pybind11::module_ &module);
 
-// The GPU of this index with the kernels of this model; nothing: that of the current context, or the first one. Throws
-// DeviceError: no driver, no GPU, no NVRTC.
-std::shared_ptr<so3krates::cuda::Device> openCudaDevice(const so3krates::Model &model, so3krates::Precision precision,
-                                                        std::optional<int> index);
+// The GPU of this index with the kernels for models of this shape; nothing: that of the current context, or the first
+// one. Throws DeviceError: no driver, no GPU, no NVRTC.
+std::shared_ptr<so3krates::cuda::Device> openCudaDevice(const so3krates::Hyperparameters &shape,
+                                                        so3krates::Precision precision, std::optional<int> index);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <pybind11/numpy.h>
+#include <pybind11/stl.h>
 
 #include "attention_operator.h"
 #include "cuda/device.h"
@@ -13,13 +14,12 @@
 namespace so3krates {
 
 // rows: query_x, key_x, value_x, query_ev, key_ev, ev; upstream: none, or the gradients by both messages; outputs: both
-// messages and, with upstream, the gradients by rows and by positions. All contiguous, positions double. Returns the
-// derivative by strain (6,), or nothing.
+// messages and, with upstream, the gradients by rows and by positions. All contiguous, positions double; 0: not there.
 template <class T>
-pybind11::object computeAttention(AttentionOperator<T> &operation, cuda::Device &device, std::mutex &mutex, int layer,
-                                  int numAtoms, std::uintptr_t positions, const pybind11::array_t<double> &cell,
-                                  const std::vector<std::uintptr_t> &rows, const std::vector<std::uintptr_t> &upstream,
-                                  const std::vector<std::uintptr_t> &outputs, std::uintptr_t stream) {
+void computeAttention(AttentionOperator<T> &operation, cuda::Device &device, std::mutex &mutex, int layer, int numAtoms,
+                      std::uintptr_t positions, const pybind11::array_t<double> &cell,
+                      const std::vector<std::uintptr_t> &rows, const std::vector<std::uintptr_t> &upstream,
+                      const std::vector<std::uintptr_t> &outputs, std::uintptr_t stream) {
     auto at = [](std::uintptr_t address) { return reinterpret_cast<T *>(address); };
     AttentionInput<T> input;
     input.layer = layer;
@@ -35,7 +35,6 @@ pybind11::object computeAttention(AttentionOperator<T> &operation, cuda::Device 
     AttentionOutput<T> output{};
     output.message = at(outputs.at(0));
     output.evMessage = at(outputs.at(1));
-    pybind11::array_t<double> strain(6);
     if (!upstream.empty()) {
         input.messageGradient = at(upstream.at(0));
         input.evGradient = at(upstream.at(1));
@@ -44,19 +43,18 @@ pybind11::object computeAttention(AttentionOperator<T> &operation, cuda::Device 
         for (int k = 0; k < 6; k++)
             *gradients[k] = at(outputs.at(2 + k));
         output.positions = reinterpret_cast<double *>(outputs.at(8));
-        output.strain = strain.mutable_data();
     }
     {
         pybind11::gil_scoped_release release;
         std::lock_guard<std::mutex> lock(mutex); // one work space: calls take turns
         for (const auto *addresses : {&rows, &upstream, &outputs})
             for (std::uintptr_t address : *addresses)
-                device.checkAddress(at(address), "an array of the attention");
+                if (address)
+                    device.checkAddress(at(address), "an array of the attention");
         device.checkAddress(input.positions, "positions");
         device.follow(reinterpret_cast<void *>(stream));
         operation.compute(input, output);
     }
-    return upstream.empty() ? pybind11::object(pybind11::none()) : strain;
 }
 
 } // namespace so3krates

@@ -47,7 +47,7 @@ public:
         options.radialTable = radialTable;
         if (device != "cpu") {
             const Options complete = completeOptions(*model, options);
-            this->device = openCudaDevice(*model, complete.precision, gpu(device));
+            this->device = openCudaDevice(model->hyperparameters(), complete.precision, gpu(device));
             auto made = cuda::makeCudaPotential(model, complete, this->device);
             onDevice = made.get();
             potential = std::move(made);

@@ -45,11 +45,11 @@ class FakeLibrary:
     def index(self, array) -> int:
         return 0
 
-    def contiguous(self, array, is_single):
-        return FakeArray(np.ascontiguousarray(array.values, np.float32 if is_single else np.float64), array.device)
+    def contiguous(self, array, dtype):
+        return FakeArray(np.ascontiguousarray(array.values, dtype), array.device)
 
-    def empty(self, array, shape, is_single):
-        return FakeArray(np.full(shape, np.nan, np.float32 if is_single else np.float64), array.device)
+    def empty(self, array, shape, dtype):
+        return FakeArray(np.full(shape, -1, dtype), array.device)
 
 
 def install(monkeypatch) -> None:

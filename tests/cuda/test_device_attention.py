@@ -36,7 +36,7 @@ class Pretended:
 def pretended(emulated, tmp_path, monkeypatch):
     fake_gpu.install(monkeypatch)
     made = Pretended(emulated("odd_double"), tmp_path / "odd.safetensors")
-    monkeypatch.setattr(attention, "_make_on_gpu", lambda model, is_single, index: made.engine)
+    monkeypatch.setattr(attention, "_make_on_gpu", lambda model, dtype, index: made.engine)
     return made
 
 

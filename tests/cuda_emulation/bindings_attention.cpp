@@ -169,11 +169,10 @@ public:
     explicit EmulatedAttention(const py::bytes &file)
         : device(std::make_shared<emulation::EmulatedDevice>()),
           operation(makeAttentionOperator<Real>(Model::fromBytes(file, "bytes"), device)) {}
-    py::object compute(int layer, int numAtoms, std::uintptr_t positions, const py::array_t<double> &cell,
-                       const std::vector<std::uintptr_t> &rows, const std::vector<std::uintptr_t> &upstream,
-                       const std::vector<std::uintptr_t> &outputs, std::uintptr_t stream) {
-        return computeAttention(*operation, *device, mutex, layer, numAtoms, positions, cell, rows, upstream, outputs,
-                                stream);
+    void compute(int layer, int numAtoms, std::uintptr_t positions, const py::array_t<double> &cell,
+                 const std::vector<std::uintptr_t> &rows, const std::vector<std::uintptr_t> &upstream,
+                 const std::vector<std::uintptr_t> &outputs, std::uintptr_t stream) {
+        computeAttention(*operation, *device, mutex, layer, numAtoms, positions, cell, rows, upstream, outputs, stream);
     }
     std::shared_ptr<emulation::EmulatedDevice> device;
 

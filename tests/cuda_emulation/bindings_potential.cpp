@@ -11,6 +11,7 @@
 #include "cuda/cuda_potential.h"
 #include "cuda/device/atom_arguments.h"
 #include "input_checks.h"
+#include "python/device_edge_list.h"
 #include "python/potential_arrays.h"
 
 namespace py = pybind11;
@@ -124,6 +125,13 @@ py::array_t<double> sums(const std::shared_ptr<emulation::EmulatedDevice> &devic
 } // namespace
 
 void bindPotential(py::module_ &m) {
+    PythonEdgeList::bind(py::class_<PythonEdgeList>(m, "EdgeList", py::module_local())
+                             .def(py::init([] {
+                                 return std::make_unique<PythonEdgeList>(std::make_shared<emulation::EmulatedDevice>());
+                             }))
+                             .def_property_readonly("device", [](const PythonEdgeList &list) {
+                                 return std::static_pointer_cast<emulation::EmulatedDevice>(list.sharedDevice());
+                             }));
     py::class_<EmulatedPotential>(m, "Potential", py::module_local())
         .def(py::init<const std::string &, std::optional<double>, std::optional<double>, bool, bool>(),
              py::arg("model_file"), py::arg("lr_cutoff"), py::arg("dispersion_switch_width") = py::none(),

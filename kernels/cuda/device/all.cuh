@@ -9,6 +9,7 @@
 #include "cuda/device/attention_forward.cuh"
 #include "cuda/device/attention_results.cuh"
 #include "cuda/device/charges.cuh"
+#include "cuda/device/edge_list.cuh"
 #include "cuda/device/energies.cuh"
 #include "cuda/device/heads.cuh"
 #include "cuda/device/initial_euclidean.cuh"
