@@ -27,7 +27,7 @@ class AttentionGradients:
     key_ev: np.ndarray  # (N, F)
     ev: np.ndarray  # (N, M)
     positions: np.ndarray  # (N, 3) per Å, float64; minus the force if E is an energy
-    strain: np.ndarray  # (3, 3) float64, symmetric: positions and cell strained alike; minus the virial
+    strain: np.ndarray | None  # (3, 3) float64, symmetric: positions and cell strained alike; None from a GPU
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def euclidean_attention(
         threads: as in `Potential`; a GPU uses none.
 
     All arrays but the cell may be torch tensors or CuPy arrays on one GPU, read after what their library's current
-    stream holds. What is returned then are arrays of that library, ready on every stream; only `strain` is on the host.
+    stream holds. What is returned then are arrays of that library, ready on every stream, without `strain`.
 
     Returns:
         Messages and gradients, in the precision of the arrays.
@@ -110,11 +110,11 @@ def euclidean_attention(
     else:
         out = _on_host(model, int(layer), arrays, cell, widths, threads)
     features, ev, by_rows, by_positions, strain = out
-    if strain is None:
+    if not by_rows:
         return Attention(features, ev, None)
-    return Attention(
-        features, ev, AttentionGradients(*by_rows, by_positions, strain[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]])
-    )
+    if strain is not None:
+        strain = strain[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]]
+    return Attention(features, ev, AttentionGradients(*by_rows, by_positions, strain))
 
 
 def _on_host(model: Model, layer: int, arrays: dict, cell: np.ndarray, widths: dict[str, int], threads: int):
@@ -131,7 +131,7 @@ def _on_host(model: Model, layer: int, arrays: dict, cell: np.ndarray, widths: d
     make = _engine.AttentionSingle if dtype == np.float32 else _engine.AttentionDouble
     engine = _engine_of(model, (dtype, threads), lambda: make(model, threads))
     out = engine.compute(layer, positions, cell, [rows[name] for name in _ROWS], upstream)
-    return out if upstream else (*out, None, None, None)
+    return out if upstream else (*out, [], None, None)
 
 
 def _on_gpu(model: Model, layer: int, arrays: dict, cell: np.ndarray, widths: dict[str, int]):
@@ -155,7 +155,7 @@ def _on_gpu(model: Model, layer: int, arrays: dict, cell: np.ndarray, widths: di
     room = [empty_beside(positions, atoms, widths[name], dtype=dtype) for name in names]
     by_positions = empty_beside(positions, atoms, 3) if _upstream(rows) else (None, 0)
     engine = _engine_of(model, (dtype, positions.index, "GPU"), lambda: _make_on_gpu(model, dtype, positions.index))
-    strain = engine.compute(
+    engine.compute(
         layer,
         atoms,
         read.address,
@@ -166,7 +166,7 @@ def _on_gpu(model: Model, layer: int, arrays: dict, cell: np.ndarray, widths: di
         positions.stream,
     )
     features, ev, *by_rows = (array for array, _ in room)
-    return features, ev, by_rows, by_positions[0], strain
+    return features, ev, by_rows, by_positions[0], None
 
 
 def _make_on_gpu(model: Model, dtype: str, index: int):

@@ -56,7 +56,7 @@ def test_as_on_the_cpu(pretended, layer):
         result = ops.euclidean_attention(pretended.model, layer, cell=system.cell, **given)
         assert close(result.features.values, expected.features) and close(result.ev.values, expected.ev)
         gradients = asdict(expected.gradients)
-        assert close(result.gradients.strain, gradients.pop("strain"))
+        assert gradients.pop("strain") is not None and result.gradients.strain is None
         for name, values in gradients.items():
             assert close(getattr(result.gradients, name).values, values), name
         assert pretended.engine.device.followed_streams[-1] == 7
