@@ -30,7 +30,8 @@ template <class T> void joinBlocks(const BlockLayout &layout, const T *blocks, T
 template <class T> class CpuAttention : public AttentionOperator<T> {
 public:
     CpuAttention(std::shared_ptr<const Model> model, std::unique_ptr<ThreadTeam> team)
-        : frozen(std::move(model)), team(std::move(team)), kernels(selectKernels<T>()),
+        : frozen(std::move(model)), team(std::move(team)),
+          kernels(selectKernels<T>(shapeNumbers(frozen->hyperparameters()))),
           weights(*frozen, kernels.format, nullptr, FirstLayer::AsTheOthers), packed(weights.get()), workspace(packed) {
     }
 
