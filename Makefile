@@ -1,16 +1,17 @@
 # make md    sets everything up, gets SO3LR's weights and runs a capped alanine peptide for ten picoseconds
 # make test  runs the linters and all tests
-# make test-long  runs what takes minutes to build: whole CUDA kernels of large shapes under the sanitizers
+# make test-long  runs what takes minutes to build: whole CUDA kernels of large shapes under the sanitizers, wheels
+# make wheel docs  makes dist/ (a wheel to give away), build/site/ (the documentation as web pages)
 # Both make and use .venv in this folder. PYTHON=python3.12 make … picks the Python to make it with.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
-CXX_SOURCES := $(shell git ls-files 'kernels/*.cpp' 'kernels/*.h' 'tests/*.cpp' 'tests/*.h' 2>/dev/null)
+CXX_SOURCES := $(shell find kernels tests -name '*.cpp' -o -name '*.h')
 BUILD_INPUTS := $(shell find kernels cmake CMakeLists.txt pyproject.toml -type f 2>/dev/null)
 OUTPUT ?= md-output
 
-.PHONY: md test test-long lint format clean
+.PHONY: md test test-long lint format wheel docs clean
 
 md: $(VENV)/.installed
 	$(VENV)/bin/so3krates install so3lr
@@ -32,8 +33,14 @@ format: $(VENV)/.installed-dev
 	$(RUN) ruff format .
 	$(VENV)/bin/clang-format -i $(CXX_SOURCES)
 
+wheel:
+	scripts/build_wheel.sh $(PYTHON)
+
+docs: build/docs-venv/.installed
+	build/docs-venv/bin/python -m mkdocs build --strict
+
 clean:
-	rm -rf build $(VENV) $(OUTPUT)
+	rm -rf build dist $(VENV) $(OUTPUT)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { echo "could not make a virtual environment: on Debian and Ubuntu, apt install python3-venv python3-dev g++" >&2; exit 1; }
@@ -47,4 +54,10 @@ $(VENV)/.installed: $(VENV)/bin/python requirements/main.txt $(BUILD_INPUTS)
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt
 	$(RUN) pip install -q -r requirements/dev.txt
+	touch $@
+
+# Not in .venv: only web pages are made with it.
+build/docs-venv/.installed: requirements/docs.txt
+	$(PYTHON) -m venv build/docs-venv
+	build/docs-venv/bin/python -m pip install -q -r requirements/docs.txt
 	touch $@

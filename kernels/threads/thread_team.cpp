@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <pthread.h>
 #include <sched.h>
 #include <thread>
 #include <vector>
@@ -30,6 +31,14 @@ int usableProcessors() {
         return CPU_COUNT(&set);
     const unsigned count = std::thread::hardware_concurrency(); // more processors than cpu_set_t holds
     return count > 0 ? (int)count : 1;
+}
+
+// condition.wait(lock, ready). That function has a newer version in GCC 12's libstdc++, and what calls it would not
+// load where glibc is 2.34 and libstdc++ GCC 11's (Red Hat 9), though everything else does.
+template <class Ready>
+void sleepUntil(std::condition_variable &condition, std::unique_lock<std::mutex> &lock, Ready ready) {
+    while (!ready())
+        pthread_cond_wait(condition.native_handle(), lock.mutex()->native_handle());
 }
 
 class OwnThreads : public ThreadTeam {
@@ -61,7 +70,7 @@ public:
         auto done = [this] { return remaining.load(std::memory_order_acquire) == 0; };
         if (!spinUntil(done)) {
             std::unique_lock<std::mutex> lock(mutex);
-            ended.wait(lock, done);
+            sleepUntil(ended, lock, done);
         }
     }
 
@@ -103,7 +112,7 @@ private:
             auto called = [this, seen] { return round.load(std::memory_order_acquire) != seen; };
             if (!spinUntil(called)) {
                 std::unique_lock<std::mutex> lock(mutex);
-                begun.wait(lock, called);
+                sleepUntil(begun, lock, called);
             }
             if (work == nullptr)
                 return;

@@ -1,0 +1,62 @@
+"""Which OpenMM a build is made against (cmake/FindOpenMM.cmake). Conda-like prefixes are links to the wheel."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import openmm
+import pytest
+
+PROJECT = Path(__file__).parent / "find_openmm"
+WHEEL = Path(openmm.__file__).parents[1] / "OpenMM.libs"
+
+pytestmark = pytest.mark.skipif(not WHEEL.is_dir(), reason="these tests borrow the files of OpenMM's wheel")
+
+
+def make_prefix(folder: Path, parts=("include", "lib")) -> Path:
+    folder.mkdir()
+    for part in parts:
+        (folder / part).symlink_to(WHEEL / part)
+    return folder
+
+
+def configure(build: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Configures the small project in the folder `build`; the environment names no OpenMM but that of `environment`."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("OPENMM_DIR", "CONDA_PREFIX")}
+    return subprocess.run(
+        [sys.executable, "-m", "cmake", "-S", PROJECT, "-B", build, f"-DPython_EXECUTABLE={sys.executable}"],
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def answer(result: subprocess.CompletedProcess) -> list[str]:
+    """Version, library and folder of headers that were found."""
+    assert result.returncode == 0, result.stderr
+    return (
+        next(line for line in result.stdout.splitlines() if "answer: " in line)
+        .rstrip("/")
+        .split("answer: ")[1]
+        .split(" ")
+    )
+
+
+def test_the_prefix_asked_for_comes_first_and_a_second_build_may_ask_for_another(tmp_path):
+    asked, conda = make_prefix(tmp_path / "asked"), make_prefix(tmp_path / "conda")
+    version = openmm.Platform.getOpenMMVersion()
+    build = tmp_path / "build"
+    found = answer(configure(build, OPENMM_DIR=str(asked), CONDA_PREFIX=str(conda)))
+    assert found == [version, f"{asked}/lib/libOpenMM.so", f"{asked}/include"]
+    # Without it: the wheel beside this Python, before a conda environment that this Python is not of.
+    found = answer(configure(build, CONDA_PREFIX=str(conda)))
+    assert found == [version, f"{WHEEL}/lib/libOpenMM.so", f"{WHEEL}/include"]
+
+
+def test_half_an_installation_is_an_error_that_names_the_folder(tmp_path):
+    asked = make_prefix(tmp_path / "asked", parts=("include",))
+    result = configure(tmp_path / "build", OPENMM_DIR=str(asked))
+    assert result.returncode != 0
+    message = " ".join(result.stderr.split())
+    assert f"OPENMM_DIR is {asked}" in message and "no lib/libOpenMM.so" in message
