@@ -5,6 +5,7 @@ OpenMM's side of the library: lengths in nm, energies in kJ/mol, or Quantities.
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import math
 import numbers
@@ -22,12 +23,12 @@ from openmm.app import Topology, element
 if TYPE_CHECKING:
     from .potential import Model
 
+if importlib.util.find_spec(f"{__package__}._openmm") is None:
+    raise ImportError(
+        "openmm_so3krates was built without its OpenMM part; install it again without SO3KRATES_OPENMM=OFF"
+    )
 try:
     from . import _openmm
-except ModuleNotFoundError as error:
-    raise ImportError(
-        "openmm_so3krates was built without its OpenMM part; reinstall it beside OpenMM (pip install openmm)"
-    ) from error
 except ImportError as error:
     raise ImportError(
         f"SO3kratesForce cannot be used with OpenMM {openmm.version.short_version}: {error}. It needs the minor "

@@ -14,18 +14,22 @@ WHEEL = Path(openmm.__file__).parents[1] / "OpenMM.libs"
 pytestmark = pytest.mark.skipif(not WHEEL.is_dir(), reason="these tests borrow the files of OpenMM's wheel")
 
 
-def make_prefix(folder: Path, parts=("include", "lib")) -> Path:
-    folder.mkdir()
+def link(folder: Path, *parts: str) -> None:
     for part in parts:
+        (folder / part).parent.mkdir(parents=True, exist_ok=True)
         (folder / part).symlink_to(WHEEL / part)
+
+
+def make_prefix(folder: Path, parts=("include", "lib")) -> Path:
+    link(folder, *parts)
     return folder
 
 
-def configure(build: Path, **environment: str) -> subprocess.CompletedProcess:
+def configure(build: Path, python=sys.executable, **environment: str) -> subprocess.CompletedProcess:
     """Configures the small project in the folder `build`; the environment names no OpenMM but that of `environment`."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("OPENMM_DIR", "CONDA_PREFIX")}
     return subprocess.run(
-        [sys.executable, "-m", "cmake", "-S", PROJECT, "-B", build, f"-DPython_EXECUTABLE={sys.executable}"],
+        [sys.executable, "-m", "cmake", "-S", PROJECT, "-B", build, f"-DPython_EXECUTABLE={python}"],
         env=inherited | environment,
         capture_output=True,
         text=True,
@@ -52,6 +56,18 @@ def test_the_prefix_asked_for_comes_first_and_a_second_build_may_ask_for_another
     # Without it: the wheel beside this Python, before a conda environment that this Python is not of.
     found = answer(configure(build, CONDA_PREFIX=str(conda)))
     assert found == [version, f"{WHEEL}/lib/libOpenMM.so", f"{WHEEL}/include"]
+
+
+def test_the_prefix_of_python_itself_comes_before_an_active_environment(tmp_path):
+    """As with conda's Python, without OPENMM_DIR; a conda environment that is merely active comes last."""
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    python, conda = environment / "bin" / "python", make_prefix(tmp_path / "conda")
+    found = answer(configure(tmp_path / "build", python, CONDA_PREFIX=str(conda)))
+    assert found[1:] == [f"{conda}/lib/libOpenMM.so", f"{conda}/include"]
+    link(environment, "include/OpenMM.h", "include/openmm", "lib/libOpenMM.so")
+    found = answer(configure(tmp_path / "build", python, CONDA_PREFIX=str(conda)))
+    assert found[1:] == [f"{environment}/lib/libOpenMM.so", f"{environment}/include"]
 
 
 def test_half_an_installation_is_an_error_that_names_the_folder(tmp_path):
