@@ -60,33 +60,37 @@ class SO3kratesForce(openmm.Force):
     defined up to a constant per composition and depend on `lr_cutoff`; the long range is cut off, there is no Ewald
     sum. Models are trained on flexible molecules: use no constraints and a time step of about 0.5 fs.
 
-    `model`: name of an installed model ("so3lr"), path of a model file, or an `openmm_so3krates.Model`, whose file
-        must still be there.
-    `topology`: an `openmm.app.Topology`; gives the elements, the molecules' bonds (used by OpenMM to keep molecules
-        whole when it wraps positions or scales the box; the energy knows no bonds) and whether there is a box.
-    `atomic_numbers`: in place of a topology, or where it lacks elements; one for each atom of the region.
-    `charge`: total charge of the region in elementary charges, a number or a Quantity.
-    `spin`: number of unpaired electrons of the region.
-    `atoms`: indices of the region's particles in the System; None: all of them.
-    `lr_cutoff`: cutoff of electrostatics and dispersion, nm or a Quantity; None: no cutoff (without a box only).
-    `dispersion_switch_width`: width below that cutoff in which dispersion fades, nm or a Quantity; None: the model's.
-    `periodic`: whether the region is periodic with the System's box; None: if the topology has a box.
-    `precision`: "single", "double" or "auto" (also None): the platform's own, which is double on Reference and single
-        on CPU.
-    `scale`: factor of energy and forces, any finite number; -1 subtracts a model from another force's.
-    `scale_parameter`: name of a Context parameter, another such factor, which `context.setParameter` changes; the
-        energy is scale × parameter × the model's. Where that product is 0 nothing is computed. Several forces may
-        name one parameter.
-    `scale_parameter_default`: the parameter's value in a new Context; the same for all forces that name it.
-    `embed_model`: write the whole model file into XML; otherwise XML holds its name and SHA-256 and reading it needs
-        that very file under that name.
-    `allow_untrained_elements`: compute elements that the model has parameters for but was not trained on.
-
     `SO3kratesForce(system.getForce(i))`, without other arguments, turns what a System returns into a SO3kratesForce
     again.
 
-    Raises `ModelError` if the model cannot be loaded, `ValueError` or `TypeError` if an argument cannot be used, and
-    `OpenMMException` when a Context is made of a System that the force does not fit.
+    Args:
+        model: name of an installed model ("so3lr"), path of a model file, or an `openmm_so3krates.Model`, whose file
+            must still be there.
+        topology: an `openmm.app.Topology`; gives the elements, the molecules' bonds (used by OpenMM to keep molecules
+            whole when it wraps positions or scales the box; the energy knows no bonds) and whether there is a box.
+        atomic_numbers: in place of a topology, or where it lacks elements; one for each atom of the region.
+        charge: total charge of the region in elementary charges, a number or a Quantity.
+        spin: number of unpaired electrons of the region.
+        atoms: indices of the region's particles in the System; None: all of them.
+        lr_cutoff: cutoff of electrostatics and dispersion, nm or a Quantity; None: no cutoff (without a box only).
+        dispersion_switch_width: width below that cutoff in which dispersion fades, nm or a Quantity; None: the model's.
+        periodic: whether the region is periodic with the System's box; None: if the topology has a box.
+        precision: "single", "double" or "auto" (also None): the platform's own, which is double on Reference and single
+            on CPU.
+        scale: factor of energy and forces, any finite number; -1 subtracts a model from another force's.
+        scale_parameter: name of a Context parameter, another such factor, which `context.setParameter` changes; the
+            energy is scale × parameter × the model's. Where that product is 0 nothing is computed. Several forces may
+            name one parameter.
+        scale_parameter_default: the parameter's value in a new Context; the same for all forces that name it.
+        embed_model: write the whole model file into XML; otherwise XML holds its name and SHA-256 and reading it needs
+            that very file under that name.
+        allow_untrained_elements: compute elements that the model has parameters for but was not trained on.
+
+    Raises:
+        ModelError: the model cannot be loaded.
+        ValueError: an argument cannot be used.
+        TypeError: an argument is of the wrong kind.
+        OpenMMException: a Context is made of a System that the force does not fit.
     """
 
     def __init__(

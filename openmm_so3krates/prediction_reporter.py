@@ -17,17 +17,21 @@ from .md.prediction_files import COLUMNS, ChargeFile, PredictionLog
 class PredictionReporter:
     """A reporter for `simulation.reporters`; each report costs one evaluation without forces.
 
-    `file`: CSV to write: step, time (ps), dipole (e nm; see `Prediction`) and energy parts (kJ/mol).
-    `report_interval`: steps between reports. An infrared spectrum up to 4000 cm⁻¹ needs one every 4 fs or less.
-    `charges`: NPY file for the partial charges, (reports, N) float32, e, in the order of `force.getAtoms()`; None: not
-        written. `numpy.load` reads it, also while it grows.
-    `force`: the SO3kratesForce of the System to read; None: its only one.
-    `append`: continue existing files. Lines of steps that the simulation, restarted from a checkpoint, has yet to do
-        are cut off, so no report is there twice. False: files are replaced.
-
     What was reported is in the operating system's hands at once, and the files hold whole lines and rows only, also
-    after a failed write (disk full). Raises `OutputError` (`openmm_so3krates.md.errors`) then, and `ValueError` if an
-    argument or the System cannot be used.
+    after a failed write (disk full).
+
+    Args:
+        file: CSV to write: step, time (ps), dipole (e nm; see `Prediction`) and energy parts (kJ/mol).
+        report_interval: steps between reports. An infrared spectrum up to 4000 cm⁻¹ needs one every 4 fs or less.
+        charges: NPY file for the partial charges, (reports, N) float32, e, in the order of `force.getAtoms()`; None:
+            not written. `numpy.load` reads it, also while it grows.
+        force: the SO3kratesForce of the System to read; None: its only one.
+        append: continue existing files. Lines of steps that the simulation, restarted from a checkpoint, has yet to do
+            are cut off, so no report is there twice. False: files are replaced.
+
+    Raises:
+        OutputError: the files cannot be written (`openmm_so3krates.md.errors`).
+        ValueError: an argument or the System cannot be used.
     """
 
     def __init__(
