@@ -1,6 +1,6 @@
 """Runs the Python examples of README.md, with fewer steps. Needs SO3LR (so3krates install so3lr).
 
-python scripts/run_readme.py            # all of them
+python scripts/run_readme.py            # all of them; needs ASE and OpenMM-ML
 python scripts/run_readme.py --first    # the first, which needs nothing that the package does not install by itself
 
 It may be run from anywhere, and then runs the openmm_so3krates that is installed, not the one of the source tree.
@@ -36,8 +36,9 @@ def main() -> None:
     parser.add_argument("--first", action="store_true", help="only the first example")
     args = parser.parse_args()
     os.chdir(ROOT)  # the examples name files from here
+    names = {"__name__": "__main__"}  # one for all: the later examples use what the first has made
     for number, example in enumerate(examples()[: 1 if args.first else None], start=1):
-        exec(compile(example, f"README.md, example {number}", "exec"), {"__name__": "__main__"})
+        exec(compile(example, f"README.md, example {number}", "exec"), names)
         print(f"example {number} ran")
     import openmm_so3krates
 

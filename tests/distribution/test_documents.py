@@ -33,4 +33,4 @@ def test_links(document):
 def test_examples_in_readme_run(so3lr):
     result = subprocess.run([sys.executable, ROOT / "scripts" / "run_readme.py"], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "example 2 ran" in result.stdout
+    assert "example 3 ran" in result.stdout
