@@ -4,11 +4,11 @@
 #include <cstring>
 
 #include "cpu/embedding.h"
-#include "cpu/first_layer.h"
 #include "cpu/kernel_table.h"
 #include "cpu/workspace.h"
 #include "input_checks.h"
 #include "neighbors/spatial_order.h"
+#include "radial/first_layer_tables.h"
 #include "threads/parallel.h"
 
 namespace so3krates::cpu {
@@ -59,7 +59,8 @@ public:
           kernels(selectKernels<T>(shapeNumbers(frozen->hyperparameters()))),
           table(std::is_same<T, float>::value && options.radialTable ? sharedRadialTable(*frozen) : nullptr),
           weights(*frozen, kernels.format, table.get()), packed(weights.get()), zbl(*frozen),
-          longRange(*frozen, options.lrCutoff, options.dispersionSwitchWidth), workspace(packed) {}
+          longRange(*frozen, options.lrCutoff, options.dispersionSwitchWidth),
+          firstLayer(frozen, table, kernels.format.lanes, FirstLayerView<T>::mostRow), workspace(packed) {}
 
     void compute(const System &system, const Results &results, ThreadTeam &team) override;
     const Model &model() const override { return *frozen; }
@@ -127,7 +128,7 @@ template <class T> void CpuPotential<T>::updateComposition(const System &system)
         for (size_t f = 0; f < F; f++)
             features[i * stride + f] = T(x[i * F + f]);
 
-    firstLayer.prepare(*frozen, table.get(), packed.shape, kernels.format.lanes, x, N);
+    firstLayer.prepare(x, N);
 
     std::vector<int> elements, speciesOf(120, -1);
     species.resize(N);
@@ -169,7 +170,7 @@ template <class T> System CpuPotential<T>::placed(const System &system) {
     placedNumbers.resize(N);
     placedSpecies.resize(N);
     placedPositions.resize(3L * N);
-    const int *kind = firstLayer.view().kind;
+    const int *kind = firstLayer.available() ? firstLayer.kinds().data() : nullptr;
     placedKind.resize(kind ? N : 0);
     for (int k = 0; k < N; k++) {
         placedNumbers[k] = system.atomicNumbers[order[k]];
@@ -312,9 +313,13 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
     scratch.resize(scratchSize * team.size());
 
     Evaluation<T> &e = workspace.evaluation;
-    e.firstLayer = firstLayer.view();
-    if (e.firstLayer.kind && !order.empty())
-        e.firstLayer.kind = placedKind.data();
+    e.firstLayer = FirstLayerView<T>();
+    if (firstLayer.available()) {
+        e.firstLayer.tables = firstLayer.allTables();
+        e.firstLayer.kind = order.empty() ? firstLayer.kinds().data() : placedKind.data();
+        e.firstLayer.mostKinds = FirstLayerTables<T>::mostKinds;
+        e.firstLayer.row = firstLayer.row();
+    }
     terms = LongRangeTerms<T>();
     terms.electrostatics = longRange.electrostatics;
     terms.dispersion = longRange.dispersion;

@@ -24,7 +24,7 @@ struct PairLists {
     const int *slotStart = nullptr, *slots = nullptr;          // [N+1], the slot rows that hold an atom's gradients
 };
 
-// The first layer's coefficients as splines, one table per pair of kinds of atoms (first_layer.h).
+// The first layer's coefficients as splines, one table per pair of kinds of atoms (radial/first_layer_tables.h).
 template <class T> struct FirstLayerView {
     static constexpr int mostRow = 128;
     const T *const *tables = nullptr; // [kind of i][kind of j], each [interval][order][row]: raw coefficients in the

@@ -11,11 +11,11 @@ constexpr int atomsPerChunk = 1024;
 } // namespace
 
 template <class T>
-Composition<T>::Composition(std::shared_ptr<const Model> model, const cpu::LongRangeParameters &longRange,
-                            std::shared_ptr<Device> device)
+Composition<T>::Composition(std::shared_ptr<const Model> model, std::shared_ptr<const RadialTable> table,
+                            const cpu::LongRangeParameters &longRange, std::shared_ptr<Device> device)
     : atomicNumbers(device), molecule(device), moleculeOffsets(device), species(device), chunkStarts(device),
       moleculeChunks(device), totalCharges(device), initialFeatures(device), freePolarizability(device), c6(device),
-      model(std::move(model)), longRange(longRange) {}
+      firstLayer(model, std::move(table), device), model(std::move(model)), longRange(longRange) {}
 
 template <class T> bool Composition<T>::isOf(const System &system) const {
     const int N = system.numAtoms, B = system.numMolecules;
@@ -49,6 +49,7 @@ template <class T> void Composition<T>::update(const System &system) {
     totalCharges.upload(charges);
     const std::vector<double> x = cpu::initialFeatures(*model, system);
     initialFeatures.upload(std::vector<T>(x.begin(), x.end()));
+    firstLayer.update(x, N);
     std::vector<int> moleculeOf(N), chunks{0}, firstChunk{0};
     for (int m = 0; m < B; m++) {
         std::fill(moleculeOf.begin() + starts[m], moleculeOf.begin() + starts[m + 1], m);

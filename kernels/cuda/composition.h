@@ -7,6 +7,7 @@
 
 #include "cpu/physics/parameters.h"
 #include "cuda/buffer.h"
+#include "cuda/first_layer.h"
 #include "model/model.h"
 #include "potential.h"
 
@@ -14,8 +15,9 @@ namespace so3krates::cuda {
 
 template <class T> class Composition {
 public:
-    Composition(std::shared_ptr<const Model> model, const cpu::LongRangeParameters &longRange,
-                std::shared_ptr<Device> device);
+    // table: null, or the splines in place of the radial networks.
+    Composition(std::shared_ptr<const Model> model, std::shared_ptr<const RadialTable> table,
+                const cpu::LongRangeParameters &longRange, std::shared_ptr<Device> device);
     // Whether these are the system's elements, molecules, charges and spins.
     bool isOf(const System &system) const;
     // Takes them.
@@ -31,6 +33,7 @@ public:
     Buffer<double> totalCharges;             // [B]
     Buffer<T> initialFeatures;               // [N][F]
     Buffer<T> freePolarizability, c6;        // [species], [species][species]
+    FirstLayer<T> firstLayer;
 
 private:
     void updateSpecies(const System &system);

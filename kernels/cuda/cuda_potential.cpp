@@ -31,7 +31,7 @@ public:
           table(std::is_same<T, float>::value && options.radialTable ? sharedRadialTable(*frozen) : nullptr),
           arrays(*frozen, table.get(), device), zbl(*frozen),
           longRange(*frozen, options.lrCutoff, options.dispersionSwitchWidth), zblCharge(device),
-          composition(frozen, longRange, device), lists(device), workspace(hyper, device),
+          composition(frozen, table, longRange, device), lists(device), workspace(hyper, device),
           rowWidth(atomRowWidth(hyper.numFeatures, hyper.numDegrees(), hyper.energyHidden,
                                 hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0)),
           attentionBlock(attentionThreads(hyper.numFeatures, hyper.numHeads, hyper.numDegrees())) {
@@ -65,6 +65,7 @@ private:
     void networkBackward();
     void moleculeSums();
     InitialEuclideanArguments<T> initialEuclideanArguments() const;
+    FirstLayerArguments<T> firstLayerArguments() const;
     void sums(std::initializer_list<const double *> values, std::initializer_list<int> strides, double *perMolecule);
     void zblRepulsion();
     void longRangeTerms();
@@ -90,6 +91,10 @@ private:
     // A kernel with a warp per atom.
     template <class Arguments> void launchWarps(const char *kernel, const Arguments &arguments) {
         launch(kernel, blocksFor(lists.atoms().numAtoms, 4), 128, 0, arguments);
+    }
+    void launchFirstLayer(const char *kernel) {
+        launch(kernel, blocksFor(lists.atoms().numAtoms, firstLayerWarps), 32 * firstLayerWarps, 0,
+               firstLayerArguments());
     }
 
     std::shared_ptr<const Model> frozen;
@@ -294,6 +299,20 @@ template <class T> InitialEuclideanArguments<T> CudaPotential<T>::initialEuclide
     return a;
 }
 
+template <class T> FirstLayerArguments<T> CudaPotential<T>::firstLayerArguments() const {
+    FirstLayerArguments<T> a = composition.firstLayer.arguments();
+    a.atoms = lists.atoms();
+    a.edges = lists.edges();
+    a.values = workspace.layers[0].valueX;
+    a.features = workspace.features;
+    a.evAttended = workspace.layers[0].evAttended;
+    a.messageGradient = workspace.featureGradient;
+    a.evGradient = workspace.evGradient;
+    a.forces = workspace.forces;
+    a.strain = workspace.strain;
+    return a;
+}
+
 // The first layer's q, k, v: kept for as long as the composition stays the same.
 template <class T> void CudaPotential<T>::projectFirst() {
     ProjectArguments<T> a = projectArguments(0);
@@ -317,7 +336,10 @@ template <class T> void CudaPotential<T>::startFeatures() {
 template <class T> void CudaPotential<T>::network() {
     startFeatures();
     for (int layer = 0; layer < hyper.numLayers; layer++) {
-        launchBlocks("so3kAttentionForward", attentionBlock, attentionArguments(layer));
+        if (layer == 0 && composition.firstLayer.available())
+            launchFirstLayer("so3kFirstLayerForward");
+        else
+            launchBlocks("so3kAttentionForward", attentionBlock, attentionArguments(layer));
         launchRows("so3kAtomForward", atomArguments(layer));
     }
     launchRows("so3kHeadsForward", headArguments());
@@ -327,6 +349,11 @@ template <class T> void CudaPotential<T>::networkBackward() {
     launchRows("so3kHeadsBackward", headArguments());
     for (int layer = hyper.numLayers - 1; layer >= 0; layer--) {
         launchRows("so3kAtomBackward", atomArguments(layer));
+        if (layer == 0 && composition.firstLayer.available()) {
+            launch("so3kFirstLayerProducts", blocksFor(lists.atoms().numAtoms, 8), 128, 0, firstLayerArguments());
+            launchFirstLayer("so3kFirstLayerBackward");
+            break; // nothing flows further back
+        }
         launchBlocks("so3kAttentionBackward", attentionBlock, attentionArguments(layer));
         if (layer > 0 || fromNeighborhood())
             launchRows("so3kProjectBackward", projectArguments(layer));

@@ -198,6 +198,53 @@ def test_molecule_of_several_chunks(emulated, tmp_path):
     assert error(result.virial, expected.virial) < 1e-8
 
 
+def first_layer_launches(potential):
+    launches = potential.device.launches
+    return [launches.get(f"so3kFirstLayer{name}", 0) for name in ("Forward", "Products", "Backward")]
+
+
+def test_first_layer_by_kinds_of_atoms(emulated, so3lr):
+    """In single precision up to eight kinds of atoms have tables; otherwise the general path: same results."""
+    case = load_case("water")
+    charges = range(-2, 3)  # each makes two more kinds
+    together = {
+        "atomic_numbers": np.tile(case.atomic_numbers, len(charges)),
+        "positions": np.tile(case.positions, (len(charges), 1)),
+        "offsets": 3 * np.arange(len(charges) + 1),
+        "charges": list(charges),
+    }
+    general = EmulatedPotential(emulated("so3lr_float"), so3lr)
+    expected = general.compute_batch(**together, virial=True)
+    assert first_layer_launches(general) == [0, 0, 0]
+    potential = EmulatedPotential(emulated("so3lr_float"), so3lr)
+    exact = Potential(so3lr, precision="double", threads=1).compute_batch(**together, virial=True)
+    for molecule, charge in enumerate(charges):
+        result = potential.compute(case.atomic_numbers, case.positions, charge=charge, virial=True)
+        assert first_layer_launches(potential) == [molecule + 1] * 3
+        atoms = slice(3 * molecule, 3 * molecule + 3)
+        for other in (expected, exact):
+            assert abs(result.energy - other.energies[molecule]) < 5e-6
+            assert error(result.forces, other.forces[atoms]) < 1e-5
+            assert error(result.virial, other.virials[molecule]) < 1e-5
+    without = EmulatedPotential(emulated("so3lr_float"), so3lr, radial_table=False)
+    without.compute(case.atomic_numbers, case.positions)
+    assert first_layer_launches(without) == [0, 0, 0]
+
+
+def test_same_bits_whatever_was_computed_before_in_single_precision(emulated, so3lr):
+    """Tables of the first layer are kept, in the order in which their kinds of atoms were first seen."""
+    potential = EmulatedPotential(emulated("so3lr_float"), so3lr)
+    for name in ("acetate", "ethanol", "water", "methyl_radical", "ethanol"):
+        case = load_case(name)
+        result = potential.compute(case.atomic_numbers, case.positions, **case.system, virial=True)
+        fresh = EmulatedPotential(emulated("so3lr_float"), so3lr)
+        expected = fresh.compute(case.atomic_numbers, case.positions, **case.system, virial=True)
+        assert first_layer_launches(fresh) == [1, 1, 1]
+        assert result.energy == expected.energy
+        assert (result.forces == expected.forces).all()
+        assert (result.virial == expected.virial).all()
+
+
 def test_same_bits_for_every_order_of_threads(emulated, so3lr, monkeypatch):
     results = []
     for order in ("forward", "reverse", "random:1", "random:2"):

@@ -1,5 +1,5 @@
 #pragma once
-// The first layer's attention coefficients from the tables of cpu/first_layer.h: what attentionForward computes, for a
+// The first layer's attention coefficients from the tables of radial/first_layer_tables.h: what attentionForward computes, for a
 // fraction of its work.
 
 #include "cpu/network/shape_of.h"

@@ -11,6 +11,7 @@
 #include "cuda/device/charges.cuh"
 #include "cuda/device/edge_list.cuh"
 #include "cuda/device/energies.cuh"
+#include "cuda/device/first_layer.cuh"
 #include "cuda/device/heads.cuh"
 #include "cuda/device/initial_euclidean.cuh"
 #include "cuda/device/long_range.cuh"

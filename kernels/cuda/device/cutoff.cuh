@@ -1,5 +1,5 @@
-// The cutoff function f_c(d), in double: a few operations per edge. Formulas: docs/theory.md, "Cutoff functions".
-// Numbers as in enum CutoffFunction (model/model.h).
+// The cutoff function f_c(d). Formulas: docs/theory.md, "Cutoff functions". Numbers as in enum CutoffFunction
+// (model/model.h).
 #pragma once
 
 #include "cuda/device/math.cuh"
@@ -9,30 +9,33 @@ namespace cuda {
 
 enum CutoffKind { cutoffPhys, cutoffCosine, cutoffPolynomial, cutoffExponential };
 
-// f_c(d), and its derivative by d in `slope`; d and cutoff in Å.
-__device__ inline double cutoffValue(double d, double cutoff, double &slope) {
+// f_c(d), and its derivative by d in `slope`; d and cutoff in Å. 1 - d/cutoff is taken in double; from there on nothing
+// cancels, and T is enough.
+template <class T> __device__ inline T cutoffValue(double d, double cutoff, T &slope) {
     constexpr int kind = SO3K_CUTOFF_FUNCTION;
     static_assert(kind >= cutoffPhys && kind <= cutoffExponential, "no such cutoff function");
     slope = 0;
-    if (d >= cutoff)
+    const double ratio = d / cutoff;
+    if (ratio >= 1)
         return 0;
-    const double x = d / cutoff, y = 1 - x;
-    if constexpr (kind == cutoffPhys) { // 1 - 10 x^3 + 15 x^4 - 6 x^5 without its cancellation near the cutoff
-        slope = -30 * x * x * y * y / cutoff;
+    const T x = T(ratio), y = T(1 - ratio), inverse = T(1 / cutoff);
+    if constexpr (kind == cutoffPhys) { // 1 - 10 x^3 + 15 x^4 - 6 x^5
+        slope = -30 * x * x * y * y * inverse;
         return y * y * y * (1 + x * (3 + 6 * x));
-    } else if constexpr (kind == cutoffCosine) {
-        slope = -0.5 * pi / cutoff * sin(pi * x);
-        return 0.5 * (cos(pi * x) + 1);
-    } else if constexpr (kind == cutoffPolynomial) { // y^3 sum_{k<p} (k+1)(k+2)/2 x^k, the same without cancellation
+    } else if constexpr (kind == cutoffCosine) { // (cos(pi x) + 1) / 2 = sin^2(pi y / 2)
+        const T half = T(0.5 * pi) * y, sine = sinus(half);
+        slope = -T(pi) * inverse * sine * cosinus(half);
+        return sine * sine;
+    } else if constexpr (kind == cutoffPolynomial) { // y^3 sum_{k<p} (k+1)(k+2)/2 x^k
         constexpr int p = SO3K_CUTOFF_EXPONENT;
-        double sum = 0;
+        T sum = 0;
         for (int k = p - 1; k >= 0; k--)
-            sum = sum * x + 0.5 * (k + 1) * (k + 2);
-        slope = -0.5 * p * (p + 1.0) * (p + 2.0) * integerPower(x, p - 1) * y * y / cutoff;
+            sum = sum * x + T(0.5 * (k + 1) * (k + 2));
+        slope = T(-0.5 * p * (p + 1.0) * (p + 2.0)) * integerPower(x, p - 1) * y * y * inverse;
         return y * y * y * sum;
-    } else {
-        const double below = cutoff * cutoff - d * d, value = exp(-d * d / below);
-        slope = -value * 2 * d * cutoff * cutoff / (below * below);
+    } else { // exp(-d^2 / (cutoff^2 - d^2))
+        const T below = y * (1 + x), value = exponential(-(x * x) / below);
+        slope = -value * 2 * x * inverse / (below * below);
         return value;
     }
 }

@@ -7,6 +7,7 @@
 #include "cuda/device/cutoff.cuh"
 #include "cuda/device/shape.cuh"
 #include "cuda/device/spherical_harmonics.cuh"
+#include "cuda/device/spline.cuh"
 
 namespace so3krates {
 namespace cuda {
@@ -15,13 +16,15 @@ constexpr int groupEdges =
     attentionGroupEdges(numFeatures, numHeads, numDegrees, numEuclidean, numRadial, sizeof(Real));
 
 // A group that is not full ends in edges without effect: f_c and its slope are zero, everything else is finite.
-struct EdgeGroup {
-    alignas(16) Real harmonics[numEuclidean][groupEdges]; // Y(u)
-    Real unit[3][groupEdges];                             // from receiver to sender
-    Real cutoff[groupEdges], cutoffSlope[groupEdges];     // f_c and its derivative, 1/Å
-    double distance[groupEdges];                          // Å, at most the cutoff
-    int sender[groupEdges];
+template <int columns> struct EdgeGroupOf {
+    alignas(16) Real harmonics[numEuclidean][columns]; // Y(u)
+    Real unit[3][columns];                             // from receiver to sender
+    Real cutoff[columns], cutoffSlope[columns];        // f_c and its derivative, 1/Å
+    double distance[columns];                          // Å, at most the cutoff
+    Real position[columns];                            // in the interval of the radial grid, 0 to 1
+    int interval[columns], sender[columns];
 };
+using EdgeGroup = EdgeGroupOf<groupEdges>;
 
 template <int n> struct Constant {
     static constexpr int value = n;
@@ -39,11 +42,14 @@ __device__ inline int senderOf(const NeighborMatrix &edges, int receiver, int ed
     return edge < edges.count[receiver] ? edges.senders[(long long)receiver * edges.capacity + edge] : receiver;
 }
 
-// Entry e of the group, by one thread: edge `edge` of the receiver. About 40 operations in double, 150 in Real.
-__device__ inline void loadEdge(const Atoms &atoms, const NeighborMatrix &edges, double cutoff, int receiver, int edge,
-                                int e, EdgeGroup &group) {
+// Entry e of the group, by one thread: edge `edge` of the receiver. Differences and the distance in double, all that
+// follows from them in Real: about 25 operations in double, 160 in Real.
+template <int columns>
+__device__ inline void loadEdge(const Atoms &atoms, const NeighborMatrix &edges, double cutoff, SplineGrid grid,
+                                int receiver, int edge, int e, EdgeGroupOf<columns> &group) {
     const int sender = senderOf(edges, receiver, edge);
-    double r[3] = {0, 0, 0}, d = cutoff, inverse = 0;
+    double r[3] = {0, 0, 0}, d = cutoff;
+    Real inverse = 0;
     if (edge < edges.count[receiver]) {
         const int image = edges.images[(long long)receiver * edges.capacity + edge];
         const double *shift = atoms.shifts + 3LL * (atoms.firstImage[atoms.molecule[receiver]] + image);
@@ -52,14 +58,17 @@ __device__ inline void loadEdge(const Atoms &atoms, const NeighborMatrix &edges,
         for (int k = 0; k < 3; k++)
             r[k] = to[k] - from[k] + shift[k]; // in double: the atoms may be far from the origin
         d = squareRoot(r[0] * r[0] + r[1] * r[1] + r[2] * r[2]);
-        inverse = 1 / d;
+        inverse = 1 / Real(d);
+        d = d < cutoff ? d : cutoff;
     }
-    double slope;
-    group.cutoff[e] = Real(cutoffValue(d, cutoff, slope));
-    group.cutoffSlope[e] = Real(slope);
-    group.distance[e] = d < cutoff ? d : cutoff;
+    group.cutoff[e] = cutoffValue(d, cutoff, group.cutoffSlope[e]);
+    group.distance[e] = d;
     group.sender[e] = sender;
-    const Real x = Real(r[0] * inverse), y = Real(r[1] * inverse), z = Real(r[2] * inverse);
+    const double place = d * grid.inverseStep;
+    const int interval = place < grid.intervals ? int(place) : grid.intervals - 1;
+    group.interval[e] = interval;
+    group.position[e] = Real(place - interval);
+    const Real x = Real(r[0]) * inverse, y = Real(r[1]) * inverse, z = Real(r[2]) * inverse;
     group.unit[0][e] = x;
     group.unit[1][e] = y;
     group.unit[2][e] = z;
@@ -84,10 +93,11 @@ __device__ inline void clearForces(ForceSums &forces, int e) {
         forces.sum[k][e] = 0;
 }
 
-// Entry e, by one thread: along = dE/dd, harmonicGradient(m, Constant<block>) = dE/dY_m.
-template <class HarmonicGradient>
-__device__ inline void addEdgeForce(const EdgeGroup &group, int e, Real along, HarmonicGradient harmonicGradient,
-                                    ForceSums &forces) {
+// The vector r of entry e and the gradient by it, from along = dE/dd and harmonicGradient(m, Constant<block>) =
+// dE/dY_m.
+template <int columns, class HarmonicGradient>
+__device__ inline void edgeGradient(const EdgeGroupOf<columns> &group, int e, Real along,
+                                    HarmonicGradient harmonicGradient, Real (&g)[3], Real (&r)[3]) {
     const Real u[3] = {group.unit[0][e], group.unit[1][e], group.unit[2][e]};
     Real gradient[3] = {0, 0, 0}; // dE/du of the polynomials in u
     forEachDegree([&](auto d) {
@@ -100,20 +110,28 @@ __device__ inline void addEdgeForce(const EdgeGroup &group, int e, Real along, H
     });
     // du/dr projects on the plane normal to u, and divides by d
     const Real normal = gradient[0] * u[0] + gradient[1] * u[1] + gradient[2] * u[2];
-    const double distance = group.distance[e];
-    double g[3];
+    const Real distance = Real(group.distance[e]), inverse = 1 / distance;
 #pragma unroll
     for (int k = 0; k < 3; k++) {
-        g[k] = (gradient[k] - normal * u[k]) / distance + along * u[k];
-        forces.sum[k][e] += g[k];
+        g[k] = (gradient[k] - normal * u[k]) * inverse + along * u[k];
+        r[k] = distance * u[k];
     }
-    const double r[3] = {distance * u[0], distance * u[1], distance * u[2]};
-    forces.sum[3][e] += g[0] * r[0];
-    forces.sum[4][e] += g[1] * r[1];
-    forces.sum[5][e] += g[2] * r[2];
-    forces.sum[6][e] += g[1] * r[2];
-    forces.sum[7][e] += g[0] * r[2];
-    forces.sum[8][e] += g[0] * r[1];
+}
+
+// Entry e, by one thread: arguments as of edgeGradient.
+template <class HarmonicGradient>
+__device__ inline void addEdgeForce(const EdgeGroup &group, int e, Real along, HarmonicGradient harmonicGradient,
+                                    ForceSums &forces) {
+    Real g[3], r[3];
+    edgeGradient(group, e, along, harmonicGradient, g, r);
+    for (int k = 0; k < 3; k++)
+        forces.sum[k][e] += double(g[k]);
+    forces.sum[3][e] += double(g[0] * r[0]);
+    forces.sum[4][e] += double(g[1] * r[1]);
+    forces.sum[5][e] += double(g[2] * r[2]);
+    forces.sum[6][e] += double(g[1] * r[2]);
+    forces.sum[7][e] += double(g[0] * r[2]);
+    forces.sum[8][e] += double(g[0] * r[1]);
 }
 
 // Adds up the columns, after a barrier, by the block's first nine threads. The receiver's force is +g: the energy falls

@@ -17,7 +17,7 @@ extern "C" __global__ void __launch_bounds__(32) so3kInitialEuclidean(InitialEuc
     for (int first = 0; first < count; first += groupEdges) {
         __syncthreads();
         if (threadIdx.x < groupEdges)
-            loadEdge(a.atoms, a.edges, a.cutoff, i, first + threadIdx.x, threadIdx.x, group);
+            loadEdge(a.atoms, a.edges, a.cutoff, {0, 0}, i, first + threadIdx.x, threadIdx.x, group);
         __syncthreads();
         if (m < numEuclidean)
 #pragma unroll
@@ -36,7 +36,7 @@ extern "C" __global__ void __launch_bounds__(32) so3kInitialEuclideanBackward(In
     if (e < groupEdges)
         clearForces(forces, e);
     for (int first = 0; first < count && e < groupEdges; first += groupEdges) {
-        loadEdge(a.atoms, a.edges, a.cutoff, i, first + e, e, group); // and nobody else reads entry e
+        loadEdge(a.atoms, a.edges, a.cutoff, {0, 0}, i, first + e, e, group); // and nobody else reads entry e
         const Real *at = a.evGradient + (long long)i * numEuclidean;
         const Real *from = a.evGradient + (long long)group.sender[e] * numEuclidean;
         Real along = 0; // both directions: the other one's harmonics carry the parity

@@ -26,9 +26,14 @@ __device__ inline double errorFunction(double x) { return erf(x); }
 __device__ inline float power(float x, float y) { return powf(x, y); }
 __device__ inline double power(double x, double y) { return pow(x, y); }
 
+__device__ inline float sinus(float x) { return sinf(x); }
+__device__ inline double sinus(double x) { return sin(x); }
+__device__ inline float cosinus(float x) { return cosf(x); }
+__device__ inline double cosinus(double x) { return cos(x); }
+
 // x^n for n >= 0, exact for n = 0 and 1.
-__device__ inline double integerPower(double x, int n) {
-    double y = 1;
+template <class T> __device__ inline T integerPower(T x, int n) {
+    T y = 1;
     for (; n > 0; n /= 2, x *= x)
         if (n & 1)
             y *= x;

@@ -34,18 +34,10 @@ __device__ inline void radialFromTable(const AttentionArguments<Real> &a, int m,
                                        Real (&value)[groupEdges], Real (&slope)[groupEdges]) {
 #pragma unroll
     for (int e = 0; e < groupEdges; e++) {
-        const double x = group.distance[e] * a.tableInverseStep;
-        const int interval = x < a.tableIntervals ? int(x) : a.tableIntervals - 1;
-        const Real t = Real(x - interval);
-        const Real *coefficients = a.weights.table[m] + (long long)interval * 6 * numFeatures + feature;
-        Real c[6];
-#pragma unroll
-        for (int k = 0; k < 6; k++)
-            c[k] = coefficients[k * numFeatures];
-        value[e] = c[0] + t * (c[1] + t * (c[2] + t * (c[3] + t * (c[4] + t * c[5]))));
+        const Real *piece = a.weights.table[m] + (long long)group.interval[e] * splineOrder * numFeatures + feature;
+        value[e] = splineValue<withSlope>(piece, numFeatures, group.position[e], slope[e]);
         if constexpr (withSlope)
-            slope[e] =
-                Real(a.tableInverseStep) * (c[1] + t * (2 * c[2] + t * (3 * c[3] + t * (4 * c[4] + t * (5 * c[5])))));
+            slope[e] *= Real(a.tableInverseStep);
     }
 }
 

@@ -21,6 +21,16 @@ template <class T> __device__ inline void addStrain(double strain[6], T g, const
     strain[5] += double(g * r[0] * r[1]);
 }
 
+// strain (xx, yy, zz, yz, xz, xy) += g_a r_b / 2
+template <class T> __device__ inline void addGradientStrain(double strain[6], const T g[3], const T r[3]) {
+    strain[0] += double(T(0.5) * g[0] * r[0]);
+    strain[1] += double(T(0.5) * g[1] * r[1]);
+    strain[2] += double(T(0.5) * g[2] * r[2]);
+    strain[3] += double(T(0.5) * g[1] * r[2]);
+    strain[4] += double(T(0.5) * g[0] * r[2]);
+    strain[5] += double(T(0.5) * g[0] * r[1]);
+}
+
 // An atom's force += the lanes' sum.
 __device__ inline void addForce(int lane, const double force[3], double *total) {
     for (int k = 0; k < 3; k++) {

@@ -1,10 +1,10 @@
-#include "cpu/first_layer.h"
+#include "radial/first_layer_tables.h"
 
 #include <string>
 
 #include "radial/activation.h"
 
-namespace so3krates::cpu {
+namespace so3krates {
 
 namespace {
 
@@ -51,19 +51,38 @@ double dot(const double *a, const float *b, const double *c, int n) {
 } // namespace
 
 template <class T>
-void FirstLayerTables<T>::prepare(const Model &model, const RadialTable *table, const Shape &shape, int lanes,
-                                  const std::vector<double> &initialFeatures, int numAtoms) {
-    const Hyperparameters &h = model.hyperparameters();
-    ready = false;
-    if (!table || !table->intervals || h.euclideanInit == EuclideanInit::Neighborhood ||
-        shape.alphaRow() + lanes > FirstLayerView<T>::mostRow)
+FirstLayerTables<T>::FirstLayerTables(std::shared_ptr<const Model> model, std::shared_ptr<const RadialTable> table,
+                                      int padding, int mostRow)
+    : model(std::move(model)), radial(std::move(table)) {
+    const int row = 2 * (blocks(0) + blocks(1));
+    rowWidth = (row + padding - 1) / padding * padding;
+    possible = radial && radial->intervals && this->model->hyperparameters().euclideanInit == EuclideanInit::Zero &&
+               rowWidth <= mostRow;
+    if (!possible)
         return;
-    if (!row) {
-        row = (shape.alphaRow() + lanes - 1) / lanes * lanes;
-        constant[0] = constantFilter(model, "layers.0.attention.filter_x.");
-        constant[1] = constantFilter(model, "layers.0.attention.filter_ev.");
-    }
-    const int F = h.numFeatures;
+    constant[0] = constantFilter(*this->model, "layers.0.attention.filter_x.");
+    constant[1] = constantFilter(*this->model, "layers.0.attention.filter_ev.");
+}
+
+template <class T> int FirstLayerTables<T>::blocks(int m) const {
+    const Hyperparameters &h = model->hyperparameters();
+    return m == 0 ? h.numHeads : h.numDegrees();
+}
+
+// [x i<-j | x j<-i | ev i<-j | ev j<-i]
+template <class T> int FirstLayerTables<T>::place(int m, int direction) const {
+    return m == 0 ? direction * blocks(0) : 2 * blocks(0) + direction * blocks(1);
+}
+
+template <class T> size_t FirstLayerTables<T>::tableSize() const {
+    return possible ? size_t(radial->intervals) * RadialTable::order * rowWidth : 0;
+}
+
+template <class T> void FirstLayerTables<T>::prepare(const std::vector<double> &initialFeatures, int numAtoms) {
+    ready = false;
+    if (!possible)
+        return;
+    const int F = model->hyperparameters().numFeatures;
     std::map<std::vector<double>, int> present;
     kind.resize(numAtoms);
     for (int i = 0; i < numAtoms; i++) {
@@ -75,37 +94,36 @@ void FirstLayerTables<T>::prepare(const Model &model, const RadialTable *table, 
     int missing = 0;
     for (const auto &entry : present)
         missing += kindOf.count(entry.first) == 0;
-    if (int(kinds.size()) + missing > mostKinds) {
+    if (int(known.size()) + missing > mostKinds) {
         kindOf.clear();
-        kinds.clear();
+        known.clear();
         memory.clear();
     }
-    std::vector<int> known(present.size());
+    std::vector<int> number(present.size());
     for (auto &entry : present) {
         if (!kindOf.count(entry.first))
-            addKind(model, *table, shape, entry.first);
-        known[entry.second] = kindOf[entry.first];
+            addKind(entry.first);
+        number[entry.second] = kindOf[entry.first];
     }
     for (int &k : kind)
-        k = known[k];
+        k = number[k];
     ready = true;
 }
 
-template <class T>
-void FirstLayerTables<T>::addKind(const Model &model, const RadialTable &table, const Shape &shape,
-                                  const std::vector<double> &features) {
-    const int added = int(kinds.size());
-    const Activation activation = model.hyperparameters().qkActivation;
-    kinds.emplace_back();
+template <class T> void FirstLayerTables<T>::addKind(const std::vector<double> &features) {
+    const int added = int(known.size());
+    const Activation activation = model->hyperparameters().qkActivation;
+    known.emplace_back();
+    made++;
     const char *suffix[2] = {"x", "ev"};
     for (int m = 0; m < 2; m++) {
         const std::string prefix = "layers.0.attention.";
-        kinds[added].query[m] = project(model.tensor(prefix + "query_" + suffix[m]), activation, features.data());
-        kinds[added].key[m] = project(model.tensor(prefix + "key_" + suffix[m]), activation, features.data());
+        known[added].query[m] = project(model->tensor(prefix + "query_" + suffix[m]), activation, features.data());
+        known[added].key[m] = project(model->tensor(prefix + "key_" + suffix[m]), activation, features.data());
     }
     kindOf[features] = added;
     auto newTable = [&](int a, int b) {
-        memory.push_back(std::make_unique<T[]>(size_t(table.intervals) * RadialTable::order * row));
+        memory.push_back(std::make_unique<T[]>(tableSize()));
         tables[a * mostKinds + b] = memory.back().get();
     };
     for (int other = 0; other <= added; other++) {
@@ -114,51 +132,41 @@ void FirstLayerTables<T>::addKind(const Model &model, const RadialTable &table, 
             newTable(other, added);
     }
     for (int other = 0; other <= added; other++) {
-        fill(model, table, shape, added, other);
+        fill(added, other);
         if (other != added)
-            fill(model, table, shape, other, added);
+            fill(other, added);
     }
 }
 
 // q of the receiver with k of the sender: i<-j in the table (receiver, sender), j<-i in (sender, receiver).
-template <class T>
-void FirstLayerTables<T>::fill(const Model &model, const RadialTable &table, const Shape &shape, int receiver,
-                               int sender) {
-    const int F = model.hyperparameters().numFeatures;
+template <class T> void FirstLayerTables<T>::fill(int receiver, int sender) {
+    const Hyperparameters &h = model->hyperparameters();
+    const int F = h.numFeatures;
+    constexpr int order = RadialTable::order;
     std::vector<double> product(F);
     for (int m = 0; m < 2; m++) {
         for (int f = 0; f < F; f++)
-            product[f] = kinds[receiver].query[m][f] * kinds[sender].key[m][f];
-        for (int block = 0; block < shape.block[m].count; block++) {
-            const int width = shape.block[m].width, begin = block * width;
-            const double scale = model.hyperparameters().messageScale(shape.block[m].count);
-            const double parity = m == 1 && shape.degree[block] % 2 ? -1 : 1;
-            T *forward = tables[receiver * mostKinds + sender] + shape.alpha(m, 0) + block;
-            T *backward = tables[sender * mostKinds + receiver] + shape.alpha(m, 1) + block;
-            for (int interval = 0; interval < table.intervals; interval++)
-                for (int k = 0; k < RadialTable::order; k++) {
-                    const float *c = table.piece(0, m, interval) + size_t(k) * F + begin;
+            product[f] = known[receiver].query[m][f] * known[sender].key[m][f];
+        const int width = F / blocks(m);
+        const double scale = h.messageScale(blocks(m));
+        for (int block = 0; block < blocks(m); block++) {
+            const int begin = block * width;
+            const double parity = m == 1 && h.degrees[block] % 2 ? -1 : 1;
+            T *forward = tables[receiver * mostKinds + sender] + place(m, 0) + block;
+            T *backward = tables[sender * mostKinds + receiver] + place(m, 1) + block;
+            for (int interval = 0; interval < radial->intervals; interval++)
+                for (int k = 0; k < order; k++) {
+                    const float *c = radial->piece(0, m, interval) + size_t(k) * F + begin;
                     const double sum =
                         dot(product.data() + begin, c, k == 0 ? constant[m].data() + begin : nullptr, width);
-                    forward[(size_t(interval) * RadialTable::order + k) * row] = T(scale * sum);
-                    backward[(size_t(interval) * RadialTable::order + k) * row] = T(scale * parity * sum);
+                    forward[(size_t(interval) * order + k) * rowWidth] = T(scale * sum);
+                    backward[(size_t(interval) * order + k) * rowWidth] = T(scale * parity * sum);
                 }
         }
     }
 }
 
-template <class T> FirstLayerView<T> FirstLayerTables<T>::view() const {
-    FirstLayerView<T> view;
-    if (ready) {
-        view.tables = tables;
-        view.kind = kind.data();
-        view.mostKinds = mostKinds;
-        view.row = row;
-    }
-    return view;
-}
-
 template class FirstLayerTables<float>;
 template class FirstLayerTables<double>;
 
-} // namespace so3krates::cpu
+} // namespace so3krates

@@ -1,0 +1,34 @@
+// Arguments of the kernels in first_layer.cuh.
+#pragma once
+
+#include "cuda/device/arguments.h"
+
+namespace so3krates {
+namespace cuda {
+
+constexpr int firstLayerWarps = 2;    // receivers per block
+constexpr int firstLayerKinds = 8;    // of atoms, at most
+constexpr int firstLayerMostRow = 64; // numbers: what the kernels' shared memory holds
+
+template <class T> struct FirstLayerArguments {
+    Atoms atoms;
+    NeighborMatrix edges;
+    double cutoff, tableInverseStep; // Å, 1/Å
+    int tableIntervals, tableRow;
+    const T *table;     // [slots][slots][intervals][6][row], radial/first_layer_tables.h
+    const int *slot;    // [kinds] where a kind's tables are
+    const int *kind;    // [N] numbered as they appear, so that sums over kinds have one order
+    const int *example; // [kinds] an atom of this kind
+    int numKinds, numSlots;
+    const T *values; // [N][F] v of the x attention, which depends on the kind alone
+    T *features;     // [N][F] x += message
+    T *evAttended;   // [N][M] written
+    // the way back
+    const T *messageGradient; // [N][F]
+    const T *evGradient;      // [N][M] dE/d(evAttended)
+    T *products;              // [N][kinds][H] messageGradient . v per head; written by so3kFirstLayerProducts
+    double *forces, *strain;  // as in AttentionArguments
+};
+
+} // namespace cuda
+} // namespace so3krates

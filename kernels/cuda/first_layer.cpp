@@ -1,0 +1,69 @@
+#include "cuda/first_layer.h"
+
+#include <algorithm>
+
+namespace so3krates::cuda {
+
+template <class T>
+FirstLayer<T>::FirstLayer(std::shared_ptr<const Model> model, std::shared_ptr<const RadialTable> table,
+                          std::shared_ptr<Device> device)
+    : model(model), intervals(table ? table->intervals : 0), tables(model, table, 1, firstLayerMostRow),
+      deviceTables(device), products(device), kind(device), example(device), slot(device) {
+    static_assert(FirstLayerTables<T>::mostKinds == firstLayerKinds, "the kernels' shared memory");
+}
+
+template <class T> void FirstLayer<T>::update(const std::vector<double> &initialFeatures, int numAtoms) {
+    tables.prepare(initialFeatures, numAtoms);
+    if (!tables.available())
+        return;
+    const int slots = tables.numKinds();
+    if (uploaded != tables.generation()) {
+        uploaded = 0; // should the upload fail
+        std::vector<T> all;
+        all.reserve(tables.tableSize() * slots * slots);
+        for (int receiver = 0; receiver < slots; receiver++)
+            for (int sender = 0; sender < slots; sender++) {
+                const T *table = tables.table(receiver, sender);
+                all.insert(all.end(), table, table + tables.tableSize());
+            }
+        deviceTables.upload(all);
+        uploaded = tables.generation();
+    }
+    std::vector<int> kinds(numAtoms), examples, slotOf, kindOf(slots, -1);
+    for (int i = 0; i < numAtoms; i++) {
+        int &number = kindOf[tables.kinds()[i]];
+        if (number < 0) {
+            number = int(examples.size());
+            examples.push_back(i);
+            slotOf.push_back(tables.kinds()[i]);
+        }
+        kinds[i] = number;
+    }
+    kind.upload(kinds);
+    example.upload(examples);
+    slot.upload(slotOf);
+    numKinds = int(examples.size());
+    products.ensure(size_t(numAtoms) * numKinds * model->hyperparameters().numHeads);
+}
+
+template <class T> FirstLayerArguments<T> FirstLayer<T>::arguments() const {
+    const Hyperparameters &h = model->hyperparameters();
+    FirstLayerArguments<T> a{};
+    a.cutoff = h.cutoff;
+    a.tableIntervals = intervals;
+    a.tableInverseStep = intervals / h.cutoff;
+    a.tableRow = tables.row();
+    a.table = deviceTables.get();
+    a.slot = slot.get();
+    a.kind = kind.get();
+    a.example = example.get();
+    a.numKinds = numKinds;
+    a.numSlots = tables.numKinds();
+    a.products = products.get();
+    return a;
+}
+
+template class FirstLayer<float>;
+template class FirstLayer<double>;
+
+} // namespace so3krates::cuda
