@@ -1,5 +1,8 @@
 #include "cuda/kernel_options.h"
 
+#include <cstdlib>
+#include <cstring>
+
 namespace so3krates::cuda {
 
 Macros kernelMacros(const Hyperparameters &hyper, Precision precision) {
@@ -26,6 +29,8 @@ Macros kernelMacros(const Hyperparameters &hyper, Precision precision) {
     number("SO3K_ENERGY_HIDDEN", hyper.energyHidden);
     number("SO3K_HIRSHFELD_HIDDEN", hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0);
     number("SO3K_CHARGES", hyper.partialCharges ? 1 : 0);
+    const char *tensorCores = std::getenv("SO3KRATES_TENSOR_CORES");
+    number("SO3K_TENSOR_CORES", tensorCores && std::strcmp(tensorCores, "0") == 0 ? 0 : 1);
     return macros;
 }
 

@@ -34,7 +34,9 @@ def test_sums_are_the_same_bits_in_every_order(emulated, monkeypatch):
     assert (results[0] == results[2]).all()
 
 
-@pytest.mark.parametrize(("row_width", "number", "atoms"), [(132, 4, 8), (132, 8, 8), (600, 8, 2), (2100, 8, 1)])
+@pytest.mark.parametrize(
+    ("row_width", "number", "atoms"), [(132, 4, 24), (132, 8, 8), (28, 8, 24), (252, 4, 16), (604, 8, 2), (2100, 8, 1)]
+)
 def test_blocks_of_atoms_fit_in_shared_memory(emulated, row_width, number, atoms):
     assert emulated(SHAPE).atoms_per_block(row_width, number) == atoms
     assert atoms == 1 or 3 * atoms * row_width * number <= 48 * 1024

@@ -27,6 +27,7 @@ struct Thread : ThreadView {
     const char *file = "";
     int line = 0;
     uint64_t slots[2] = {};
+    char gathered[2][gatherBytes] = {};
 
     bool waitsAtTheSamePlace(const Thread &other) const {
         return wait == other.wait && line == other.line && std::strcmp(file, other.file) == 0;
@@ -190,12 +191,16 @@ void synchronizeWarp(unsigned mask, const char *file, int line) {
 
 void synchronizeBlock(const char *file, int line) { waitFor(Wait::Block, file, line); }
 
-uint64_t &shuffleSlot(unsigned lane, unsigned shuffle) {
+static Thread &laneOfWarp(unsigned lane) {
     const unsigned thread = current->thread.x / warpThreads * warpThreads + lane;
     if (thread >= current->blockSize.x)
         throw KernelError("shuffle from a thread that does not exist");
-    return pool[thread]->slots[shuffle % 2];
+    return *pool[thread];
 }
+
+uint64_t &shuffleSlot(unsigned lane, unsigned shuffle) { return laneOfWarp(lane).slots[shuffle % 2]; }
+
+char *gatherSlot(unsigned lane, unsigned shuffle) { return laneOfWarp(lane).gathered[shuffle % 2]; }
 
 unsigned ballot(unsigned mask, bool predicate, const char *file, int line) {
     const unsigned turn = current->shuffles;

@@ -5,6 +5,7 @@
 // The environment variable SO3KRATES_EMULATION_ORDER sets the order of blocks, warps and threads of a warp: "forward"
 // (default), "reverse", or "random:SEED", drawn anew between any two barriers. Right kernels give the same in each.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -49,6 +50,20 @@ template <class T> T shuffle(unsigned mask, T value, unsigned fromLane, const ch
     synchronizeWarp(mask, file, line);
     std::memcpy(&value, &shuffleSlot(fromLane % warpThreads, turn), sizeof(T));
     return value;
+}
+
+// The values of all lanes, by lane.
+constexpr size_t gatherBytes = 32; // of a value, at most
+char *gatherSlot(unsigned lane, unsigned shuffle);
+template <class T> std::array<T, warpThreads> gather(const T &value, const char *file, int line) {
+    static_assert(sizeof(T) <= gatherBytes, "");
+    const unsigned turn = current->shuffles++;
+    std::memcpy(gatherSlot(current->thread.x % warpThreads, turn), &value, sizeof(T));
+    synchronizeWarp(~0u, file, line);
+    std::array<T, warpThreads> values;
+    for (unsigned lane = 0; lane < warpThreads; lane++)
+        std::memcpy(&values[lane], gatherSlot(lane, turn), sizeof(T));
+    return values;
 }
 
 unsigned ballot(unsigned mask, bool predicate, const char *file, int line);

@@ -43,6 +43,13 @@ constexpr int warpSize = 32;
 #define __any_sync(mask, predicate) (__ballot_sync(mask, predicate) != 0u)
 #define __all_sync(mask, predicate) (__ballot_sync(mask, predicate) == ~0u)
 
+// What tensor.cuh needs to do the work of tensor cores: the values of all lanes, and their rounding.
+#define SO3K_GATHER(value) ::so3krates::emulation::gather(value, __FILE__, __LINE__)
+inline float towardZero(double x) {
+    const float nearest = float(x);
+    return std::fabs(double(nearest)) > std::fabs(x) ? std::nextafter(nearest, 0.0f) : nearest;
+}
+
 // One OS thread runs everything: any operation is atomic. Integers only: floating-point sums would depend on the order.
 #define SO3K_ATOMIC(name, expression)                                                                                  \
     template <class T> T name(T *address, std::common_type_t<T> value) {                                               \

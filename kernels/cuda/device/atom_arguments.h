@@ -12,15 +12,17 @@ constexpr int atomThreads = 128;
 constexpr int sharedMemoryLimit = 48 * 1024; // what every GPU gives a block without being asked
 
 constexpr int largest(int a, int b) { return a > b ? a : b; }
-// The widest row any per-atom kernel holds.
+// Numbers from one row to the next: the widest row any per-atom kernel holds, and 4 more than a multiple of 8, so that
+// eight rows' numbers k to k + 3 lie in different banks of shared memory.
 constexpr int atomRowWidth(int features, int degrees, int energyHidden, int hirshfeldHidden) {
-    return largest(features + degrees, largest(energyHidden, hirshfeldHidden));
+    const int widest = largest(features + degrees, largest(energyHidden, hirshfeldHidden));
+    return (widest + 3) / 8 * 8 + 4;
 }
-// 8, or fewer if three rows per atom do not fit in shared memory.
+// 24, so that a weight is used that often, or fewer if three rows per atom do not fit in shared memory.
 constexpr int atomsPerBlock(int rowWidth, int bytesPerNumber) {
-    int atoms = 8;
+    int atoms = 24;
     while (atoms > 1 && 3 * atoms * rowWidth * bytesPerNumber > sharedMemoryLimit)
-        atoms /= 2;
+        atoms = atoms > 8 ? atoms - 8 : atoms / 2;
     return atoms;
 }
 

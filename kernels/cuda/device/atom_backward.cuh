@@ -9,14 +9,17 @@ namespace cuda {
 // g <- g + slope W0^T (hiddenSlope W1^T g) for x <- x + W1 act(W0 act(x)). Rows complete before and after.
 __device__ inline void residualMlpBackward(const AtomBlock &block, const Real *const back[2], const Real *slopes,
                                            const Real *hiddenSlopes) {
-    dense(block.x, numFeatures, back[1], nullptr, numFeatures, 1, [&](int a, int f, Real value) {
-        const long long k = (long long)(block.first + a) * numFeatures + f;
-        block.a[a * rowWidth + f] = a < block.count ? value * hiddenSlopes[k] : Real(0);
+    dense(block.x, numFeatures, back[1], nullptr, numFeatures, 1, block.a);
+    __syncthreads();
+    forEachNumber(block, numFeatures, [&](long long number, int, int, int place) {
+        block.a[place] = number >= 0 ? block.a[place] * hiddenSlopes[number] : Real(0);
     });
     __syncthreads();
-    dense(block.a, numFeatures, back[0], nullptr, numFeatures, 1, [&](int a, int f, Real value) {
-        if (a < block.count)
-            block.x[a * rowWidth + f] += value * slopes[(long long)(block.first + a) * numFeatures + f];
+    dense(block.a, numFeatures, back[0], nullptr, numFeatures, 1, block.b);
+    __syncthreads();
+    forEachNumber(block, numFeatures, [&](long long number, int, int, int place) {
+        if (number >= 0)
+            block.x[place] += block.b[place] * slopes[number];
     });
     __syncthreads();
 }
@@ -36,13 +39,9 @@ __device__ inline void exchangeBackward(const AtomBlock &block, const AtomArgume
     }
     __syncthreads();
     constexpr int width = numFeatures + numDegrees;
-    dense(block.x, width, arguments.weights.exchangeBack, nullptr, width, 1,
-          [&](int a, int o, Real value) { block.a[a * rowWidth + o] = value; });
+    dense(block.x, width, arguments.weights.exchangeBack, nullptr, width, 1, block.a);
     __syncthreads();
-    for (int k = threadIdx.x; k < blockAtoms * numFeatures; k += blockDim.x) {
-        const int a = k / numFeatures, place = a * rowWidth + k - a * numFeatures;
-        block.x[place] += block.a[place];
-    }
+    addRows(block, block.a);
     for (int k = threadIdx.x; k < block.count * numEuclidean; k += blockDim.x) {
         const int a = k / numEuclidean, d = degreeIndex(k - a * numEuclidean);
         const long long place = (long long)block.first * numEuclidean + k;

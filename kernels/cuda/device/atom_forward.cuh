@@ -7,26 +7,28 @@
 namespace so3krates {
 namespace cuda {
 
+// rows <- act(rows), keeping the slopes [N][F] unless null.
+__device__ inline void activateRows(const AtomBlock &block, const Real *from, Real *to, Real *slopes) {
+    forEachNumber(block, numFeatures, [&](long long number, int, int, int place) {
+        Real slope;
+        to[place] = activate<SO3K_ACTIVATION>(from[place], slope);
+        if (slopes && number >= 0)
+            slopes[number] = slope;
+    });
+}
+
 // x <- x + W1 act(W0 act(x)), keeping both slopes [N][F] unless null. Rows complete before and after.
 __device__ inline void residualMlp(const AtomBlock &block, const Real *const weight[2], const Real *const bias[2],
                                    Real *slopes, Real *hiddenSlopes) {
-    for (int k = threadIdx.x; k < blockAtoms * numFeatures; k += blockDim.x) {
-        const int a = k / numFeatures, f = k - a * numFeatures;
-        Real slope;
-        block.a[a * rowWidth + f] = activate<SO3K_ACTIVATION>(block.x[a * rowWidth + f], slope);
-        if (slopes && a < block.count)
-            slopes[(long long)block.first * numFeatures + k] = slope;
-    }
+    activateRows(block, block.x, block.a, slopes);
     __syncthreads();
-    dense(block.a, numFeatures, weight[0], bias[0], numFeatures, 1, [&](int a, int f, Real value) {
-        Real slope;
-        block.b[a * rowWidth + f] = activate<SO3K_ACTIVATION>(value, slope);
-        if (hiddenSlopes && a < block.count)
-            hiddenSlopes[(long long)(block.first + a) * numFeatures + f] = slope;
-    });
+    dense(block.a, numFeatures, weight[0], bias[0], numFeatures, 1, block.b);
     __syncthreads();
-    dense(block.b, numFeatures, weight[1], bias[1], numFeatures, 1,
-          [&](int a, int f, Real value) { block.x[a * rowWidth + f] += value; });
+    activateRows(block, block.b, block.b, hiddenSlopes);
+    __syncthreads();
+    dense(block.b, numFeatures, weight[1], bias[1], numFeatures, 1, block.a);
+    __syncthreads();
+    addRows(block, block.a);
     __syncthreads();
 }
 
@@ -48,16 +50,12 @@ __device__ inline void exchange(const AtomBlock &block, const AtomArguments<Real
     }
     __syncthreads();
     constexpr int width = numFeatures + numDegrees;
-    dense(block.x, width, arguments.weights.exchange, arguments.weights.exchangeBias, width, 1,
-          [&](int a, int o, Real value) {
-              block.a[a * rowWidth + o] = value;
-              if (o >= numFeatures && a < block.count)
-                  state.exchange[(long long)(block.first + a) * numDegrees + o - numFeatures] = value;
-          });
+    dense(block.x, width, arguments.weights.exchange, arguments.weights.exchangeBias, width, 1, block.a);
     __syncthreads();
-    for (int k = threadIdx.x; k < blockAtoms * numFeatures; k += blockDim.x) {
-        const int a = k / numFeatures, place = a * rowWidth + k - a * numFeatures;
-        block.x[place] += block.a[place];
+    addRows(block, block.a);
+    for (int k = threadIdx.x; k < block.count * numDegrees; k += blockDim.x) {
+        const int a = k / numDegrees, d = k - a * numDegrees;
+        state.exchange[(long long)block.first * numDegrees + k] = block.a[a * rowWidth + numFeatures + d];
     }
     if (!arguments.last)
         for (int k = threadIdx.x; k < block.count * numEuclidean; k += blockDim.x) {

@@ -1,19 +1,29 @@
 // Rows of a few atoms in shared memory, and matrix products with weights from global memory: the one place where the
-// per-atom kernels multiply matrices.
+// per-atom kernels multiply matrices. Every weight is read once per block of atoms.
 #pragma once
 
 #include "cuda/device/atom_block.cuh"
+#include "cuda/device/tensor.cuh"
 
 namespace so3krates {
 namespace cuda {
 
-// For each of the block's atoms a and columns o of `blocks` blocks: take(a, o, bias[o] + sum_k in[a][k] weight[k][o]),
-// where block b of the columns reads block b of `in`. in: shared memory, complete before the call; weight: global,
-// [blocks][ins][outs]; bias: [blocks * outs] or null. A thread owns a column: every weight is read once per block of
-// atoms, by neighboring threads side by side. `take` may write to rows other than `in`; the caller synchronises.
-template <class Take>
-__device__ inline void dense(const Real *in, int ins, const Real *weight, const Real *bias, int outs, int blocks,
-                             Take take) {
+// Tensor cores from compute capability 8.0 on, in single precision, unless they are not wanted.
+#if SO3K_TENSOR_CORES && (SO3K_EMULATION || __CUDA_ARCH__ >= 800)
+constexpr bool useTensorCores = sizeof(Real) == sizeof(float) && blockAtoms % 8 == 0;
+#else
+constexpr bool useTensorCores = false;
+#endif
+
+constexpr int tensorChain = 2; // steps of 8 inputs that tensor cores add up: errors are then those of float32
+
+// A thread owns a column.
+__device__ inline void denseByColumns(const Real *in, int ins, const Real *weight, const Real *bias, int outs,
+                                      int blocks, Real *out) {
+    constexpr int step = 4; // rows of weights at once: an atom's numbers come in one read
+    struct alignas(16) Numbers {
+        Real of[step];
+    };
     for (int column = threadIdx.x; column < blocks * outs; column += blockDim.x) {
         const int block = column / outs;
         const Real *w = weight + (long long)block * ins * outs + (column - block * outs);
@@ -22,7 +32,22 @@ __device__ inline void dense(const Real *in, int ins, const Real *weight, const 
 #pragma unroll
         for (int a = 0; a < blockAtoms; a++)
             sum[a] = bias ? bias[column] : Real(0);
-        for (int k = 0; k < ins; k++) {
+        const int whole = ins % step ? 0 : ins; // otherwise a block's rows are not aligned
+#pragma unroll 2
+        for (int k = 0; k < whole; k += step) {
+            Real factor[step];
+#pragma unroll
+            for (int q = 0; q < step; q++)
+                factor[q] = w[(long long)(k + q) * outs];
+#pragma unroll
+            for (int a = 0; a < blockAtoms; a++) {
+                const Numbers numbers = *reinterpret_cast<const Numbers *>(x + a * rowWidth + k);
+#pragma unroll
+                for (int q = 0; q < step; q++)
+                    sum[a] += numbers.of[q] * factor[q];
+            }
+        }
+        for (int k = whole; k < ins; k++) {
             const Real factor = w[(long long)k * outs];
 #pragma unroll
             for (int a = 0; a < blockAtoms; a++)
@@ -30,8 +55,120 @@ __device__ inline void dense(const Real *in, int ins, const Real *weight, const 
         }
 #pragma unroll
         for (int a = 0; a < blockAtoms; a++)
-            take(a, column, sum[a]);
+            out[a * rowWidth + column] = sum[a];
     }
+}
+
+// A warp owns two tiles of 16 columns, for all atoms: columns are the rows of A, atoms the columns of B (tensor.cuh).
+// Weights are read in runs of 8 neighbors, rows of atoms without bank conflicts (atomRowWidth).
+__device__ inline void denseByTiles(const Real *in, int ins, const Real *weight, const Real *bias, int outs, int blocks,
+                                    Real *out) {
+    constexpr int atomTiles = blockAtoms / 8 > 0 ? blockAtoms / 8 : 1, pair = 2;
+    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    // A few columns too many (the degrees of the exchange) would cost a tile: they are left to single threads.
+    const int rest = outs % 16 <= 4 ? outs % 16 : 0, tiles = (outs - rest + 15) / 16, pairs = (tiles + 1) / pair;
+    for (int task = threadIdx.x / 32; task < blocks * pairs; task += blockDim.x / 32) {
+        const int block = task / pairs, first = (task - block * pairs) * pair * 16;
+        const Real *x = in + block * ins, *w = weight + (long long)block * ins * outs;
+        int column[pair][2]; // of A's rows g and g + 8
+        float sum[pair][atomTiles][4];
+#pragma unroll
+        for (int p = 0; p < pair; p++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                const int o = first + p * 16 + half * 8 + g;
+                column[p][half] = o < outs ? o : outs - 1; // what comes of it is not taken
+                const Real start = bias ? bias[block * outs + column[p][half]] : Real(0);
+#pragma unroll
+                for (int n = 0; n < atomTiles; n++)
+                    sum[p][n][2 * half] = sum[p][n][2 * half + 1] = start;
+            }
+        auto step = [&](int k, auto partial, float (&part)[pair][atomTiles][4]) {
+            constexpr bool isPartial = decltype(partial)::value;
+            const bool inside[2] = {!isPartial || k + t < ins, !isPartial || k + t + 4 < ins};
+            Fragment<4> a[pair];
+#pragma unroll
+            for (int p = 0; p < pair; p++)
+#pragma unroll
+                for (int q = 0; q < 4; q++)
+                    a[p].set(q, inside[q / 2] ? w[(k + t + q / 2 * 4) * outs + column[p][q % 2]] : Real(0));
+#pragma unroll
+            for (int n = 0; n < atomTiles; n++) {
+                Fragment<2> b;
+#pragma unroll
+                for (int q = 0; q < 2; q++)
+                    b.set(q, inside[q] ? x[(8 * n + g) * rowWidth + k + t + 4 * q] : Real(0));
+#pragma unroll
+                for (int p = 0; p < pair; p++)
+                    multiplyTile(a[p], b, part[p][n]);
+            }
+        };
+        // Tensor cores cut sums off, ordinary additions round them: long sums are left to the latter.
+        auto steps = [&](int k, int end, auto partial) {
+            float part[pair][atomTiles][4] = {};
+#pragma unroll
+            for (; k < end; k += 8)
+                step(k, partial, part);
+#pragma unroll
+            for (int p = 0; p < pair; p++)
+#pragma unroll
+                for (int n = 0; n < atomTiles; n++)
+#pragma unroll
+                    for (int r = 0; r < 4; r++)
+                        sum[p][n][r] += part[p][n][r];
+        };
+        const int whole = ins / (8 * tensorChain) * (8 * tensorChain);
+#pragma unroll 2
+        for (int k = 0; k < whole; k += 8 * tensorChain)
+            steps(k, k + 8 * tensorChain, Constant<0>());
+        for (int k = whole; k < ins; k += 8)
+            steps(k, k + 8, Constant<1>());
+#pragma unroll
+        for (int p = 0; p < pair; p++)
+#pragma unroll
+            for (int r = 0; r < 4; r++) {
+                const int o = first + p * 16 + r / 2 * 8 + g;
+                if (o < outs - rest)
+#pragma unroll
+                    for (int n = 0; n < atomTiles; n++)
+                        out[(8 * n + 2 * t + r % 2) * rowWidth + block * outs + o] = sum[p][n][r];
+            }
+    }
+    for (int k = threadIdx.x; k < blocks * rest * blockAtoms; k += blockDim.x) {
+        const int a = k % blockAtoms, block = k / blockAtoms / rest, o = outs - rest + k / blockAtoms % rest;
+        const Real *x = in + block * ins + a * rowWidth, *w = weight + (long long)block * ins * outs + o;
+        Real sum = bias ? bias[block * outs + o] : Real(0);
+#pragma unroll 8
+        for (int i = 0; i < ins; i++)
+            sum += x[i] * w[i * outs];
+        out[a * rowWidth + block * outs + o] = sum;
+    }
+}
+
+// For each of the block's atoms a and columns o of `blocks` blocks: out[a][o] = bias[o] + sum_k in[a][k] weight[k][o],
+// where block b of the columns reads block b of `in`. in, out: different rows in shared memory, the former complete
+// before the call; weight: global, [blocks][ins][outs]; bias: [blocks * outs] or null. The caller synchronises. One
+// function for all products: written out wherever it is called, it takes minutes to compile.
+__device__ __noinline__ void dense(const Real *in, int ins, const Real *weight, const Real *bias, int outs, int blocks,
+                                   Real *out) {
+    if constexpr (useTensorCores)
+        denseByTiles(in, ins, weight, bias, outs, blocks, out);
+    else
+        denseByColumns(in, ins, weight, bias, outs, blocks, out);
+}
+
+// f(number, atom, column, place) for the first `width` columns of all rows of the block, neighboring threads side by
+// side: `place` is where a number stands in the block's rows, `number` where in [N][width], -1 beyond the last atom.
+template <class Function> __device__ inline void forEachNumber(const AtomBlock &block, int width, Function f) {
+    for (int k = threadIdx.x; k < blockAtoms * width; k += blockDim.x) {
+        const int a = k / width, column = k - a * width;
+        f(a < block.count ? (long long)block.first * width + k : -1, a, column, a * rowWidth + column);
+    }
+}
+
+// block.x += rows, features only.
+__device__ inline void addRows(const AtomBlock &block, const Real *rows) {
+    forEachNumber(block, numFeatures, [&](long long, int, int, int place) { block.x[place] += rows[place]; });
 }
 
 } // namespace cuda

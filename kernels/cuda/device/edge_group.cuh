@@ -26,10 +26,6 @@ template <int columns> struct EdgeGroupOf {
 };
 using EdgeGroup = EdgeGroupOf<groupEdges>;
 
-template <int n> struct Constant {
-    static constexpr int value = n;
-};
-
 // f(Constant<d>) for every block d of Euclidean variables, unrolled.
 template <int first = 0, class Function> __device__ inline void forEachDegree(Function f) {
     if constexpr (first < numDegrees) {

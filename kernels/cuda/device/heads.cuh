@@ -16,10 +16,12 @@ __device__ inline void energyHead(const AtomBlock &block, const HeadArguments<Re
         return a < block.count ? w.energyScale[arguments.atomicNumbers[block.first + a]] : Real(0);
     };
     if (hidden) {
-        dense(block.x, numFeatures, w.energyHidden, w.energyHiddenBias, width, 1, [&](int a, int k, Real value) {
+        dense(block.x, numFeatures, w.energyHidden, w.energyHiddenBias, width, 1, block.a);
+        __syncthreads();
+        forEachNumber(block, width, [&](long long, int a, int k, int place) {
             Real slope;
-            block.a[a * rowWidth + k] = activate<SO3K_ENERGY_ACTIVATION>(value, slope);
-            block.b[a * rowWidth + k] = scale(a) * w.energyOut[k] * slope;
+            block.a[place] = activate<SO3K_ENERGY_ACTIVATION>(block.a[place], slope);
+            block.b[place] = scale(a) * w.energyOut[k] * slope;
         });
         __syncthreads();
     }
@@ -30,27 +32,34 @@ __device__ inline void energyHead(const AtomBlock &block, const HeadArguments<Re
             arguments.networkEnergy[i] = double(scale(a) * raw) + w.energyShift[arguments.atomicNumbers[i]];
     }
     if (Real *seed = arguments.state.energySeed) {
-        if (hidden)
-            dense(block.b, width, w.energyHiddenBack, nullptr, numFeatures, 1, [&](int a, int f, Real value) {
-                if (a < block.count)
-                    seed[(long long)(block.first + a) * numFeatures + f] = value;
-            });
-        else
+        if (hidden) {
+            __syncthreads();
+            dense(block.b, width, w.energyHiddenBack, nullptr, numFeatures, 1, block.a);
+            __syncthreads();
+            storeRows(block, block.a, numFeatures, seed);
+        } else
             for (int k = threadIdx.x; k < block.count * numFeatures; k += blockDim.x)
                 seed[(long long)block.first * numFeatures + k] = scale(k / numFeatures) * w.energyOut[k % numFeatures];
     }
     __syncthreads();
 }
 
+// rows <- act(rows), first `width` columns, keeping the slopes [N][width] unless null.
+__device__ inline void activateHead(const AtomBlock &block, Real *rows, int width, Real *slopes) {
+    forEachNumber(block, width, [&](long long number, int, int, int place) {
+        Real slope;
+        rows[place] = activate<SO3K_ENERGY_ACTIVATION>(rows[place], slope);
+        if (slopes && number >= 0)
+            slopes[number] = slope;
+    });
+}
+
 // p = w . act(W x + b) + b' + shift of the element.
 __device__ inline void chargeHead(const AtomBlock &block, const HeadArguments<Real> &arguments) {
     const HeadWeights<Real> &w = arguments.weights;
-    dense(block.x, numFeatures, w.chargeHidden, w.chargeHiddenBias, numFeatures, 1, [&](int a, int f, Real value) {
-        Real slope;
-        block.a[a * rowWidth + f] = activate<SO3K_ENERGY_ACTIVATION>(value, slope);
-        if (arguments.state.chargeSlope && a < block.count)
-            arguments.state.chargeSlope[(long long)(block.first + a) * numFeatures + f] = slope;
-    });
+    dense(block.x, numFeatures, w.chargeHidden, w.chargeHiddenBias, numFeatures, 1, block.a);
+    __syncthreads();
+    activateHead(block, block.a, numFeatures, arguments.state.chargeSlope);
     __syncthreads();
     for (int a = threadIdx.x / 32; a < block.count; a += blockDim.x / 32) {
         const Real raw = warpDot(block.a + a * rowWidth, w.chargeOut, numFeatures) + w.chargeOutBias;
@@ -67,16 +76,11 @@ constexpr int hirshfeldHidden = SO3K_HIRSHFELD_HIDDEN;
 // h = |shift + query . (W' act(W x + b) + b')| with shift and query of the element.
 __device__ inline void hirshfeldHead(const AtomBlock &block, const HeadArguments<Real> &arguments) {
     const HeadWeights<Real> &w = arguments.weights;
-    dense(block.x, numFeatures, w.hirshfeldHidden, w.hirshfeldHiddenBias, hirshfeldHidden, 1,
-          [&](int a, int k, Real value) {
-              Real slope;
-              block.a[a * rowWidth + k] = activate<SO3K_ENERGY_ACTIVATION>(value, slope);
-              if (arguments.state.hirshfeldSlope && a < block.count)
-                  arguments.state.hirshfeldSlope[(long long)(block.first + a) * hirshfeldHidden + k] = slope;
-          });
+    dense(block.x, numFeatures, w.hirshfeldHidden, w.hirshfeldHiddenBias, hirshfeldHidden, 1, block.a);
     __syncthreads();
-    dense(block.a, hirshfeldHidden, w.hirshfeldOut, w.hirshfeldOutBias, hirshfeldHidden, 1,
-          [&](int a, int k, Real value) { block.b[a * rowWidth + k] = value; });
+    activateHead(block, block.a, hirshfeldHidden, arguments.state.hirshfeldSlope);
+    __syncthreads();
+    dense(block.a, hirshfeldHidden, w.hirshfeldOut, w.hirshfeldOutBias, hirshfeldHidden, 1, block.b);
     __syncthreads();
     for (int a = threadIdx.x / 32; a < block.count; a += blockDim.x / 32) {
         const int i = block.first + a, z = arguments.atomicNumbers[i];
@@ -102,13 +106,15 @@ __device__ inline void hirshfeldBackward(const AtomBlock &block, const HeadArgum
         block.a[a * rowWidth + c] = g;
     }
     __syncthreads();
-    dense(block.a, hirshfeldHidden, w.hirshfeldOutBack, nullptr, hirshfeldHidden, 1, [&](int a, int k, Real value) {
-        const long long place = (long long)(block.first + a) * hirshfeldHidden + k;
-        block.b[a * rowWidth + k] = a < block.count ? value * arguments.state.hirshfeldSlope[place] : Real(0);
+    dense(block.a, hirshfeldHidden, w.hirshfeldOutBack, nullptr, hirshfeldHidden, 1, block.b);
+    __syncthreads();
+    forEachNumber(block, hirshfeldHidden, [&](long long number, int, int, int place) {
+        block.b[place] = number >= 0 ? block.b[place] * arguments.state.hirshfeldSlope[number] : Real(0);
     });
     __syncthreads();
-    dense(block.b, hirshfeldHidden, w.hirshfeldHiddenBack, nullptr, numFeatures, 1,
-          [&](int a, int f, Real value) { block.x[a * rowWidth + f] += value; });
+    dense(block.b, hirshfeldHidden, w.hirshfeldHiddenBack, nullptr, numFeatures, 1, block.a);
+    __syncthreads();
+    addRows(block, block.a);
     __syncthreads();
 }
 #endif
@@ -151,8 +157,9 @@ extern "C" __global__ void so3kHeadsBackward(HeadArguments<Real> a) {
             block.a[atom * rowWidth + f] = g;
         }
         __syncthreads();
-        dense(block.a, numFeatures, a.weights.chargeHiddenBack, nullptr, numFeatures, 1,
-              [&](int atom, int f, Real value) { block.x[atom * rowWidth + f] += value; });
+        dense(block.a, numFeatures, a.weights.chargeHiddenBack, nullptr, numFeatures, 1, block.b);
+        __syncthreads();
+        addRows(block, block.b);
         __syncthreads();
     }
 #endif

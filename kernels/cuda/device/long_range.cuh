@@ -11,10 +11,29 @@ namespace cuda {
 constexpr double bohr = 0.5291772105638411;    // Å
 constexpr double hartree = 27.211386024367243; // eV
 
-// Half of each pair's energy, the whole derivatives.
-struct LongRangeSums {
-    double electrostatics, dispersion, charge, ratio, force[3], strain[6];
+// Sums over pairs: half of each pair's energy, the whole derivatives.
+template <class T> struct LongRangeSums {
+    T electrostatics = 0, dispersion = 0, charge = 0, ratio = 0, force[3] = {0, 0, 0}, strain[6] = {0, 0, 0, 0, 0, 0};
+
+    // Adds the other's sums, and empties it.
+    template <class Other> __device__ void take(LongRangeSums<Other> &other) {
+        electrostatics += other.electrostatics;
+        dispersion += other.dispersion;
+        charge += other.charge;
+        ratio += other.ratio;
+#pragma unroll
+        for (int k = 0; k < 3; k++)
+            force[k] += other.force[k];
+#pragma unroll
+        for (int k = 0; k < 6; k++)
+            strain[k] += other.strain[k];
+        other = LongRangeSums<Other>();
+    }
 };
+
+// Pairs that a lane adds up in Real before their sum is added in double: additions in double are slow on many GPUs, and
+// sums of so few terms lose next to nothing.
+constexpr int longRangeRun = 8;
 
 // ke q_j [V(r) - V(r_lr) - (1 - S(r)) V'(r_lr) (r - r_lr)] with V(r) = erf(r/sigma)/r, that is, the pair's energy over
 // q_i; dE/dr is q_i times slope.
@@ -46,7 +65,7 @@ __device__ inline Real dispersionPair(const LongRangeArguments<Real> &a, Real r,
         return 0;
     // Ratios are absolute values and may vanish: keep the seventh root away from 0.
     const Real polarizability = mean > Real(1e-6) ? mean : Real(1e-6);
-    const Real u = power(polarizability, Real(1) / Real(7)), rho = Real(fine) * u;
+    const Real u = seventhRoot(polarizability), rho = Real(fine) * u;
     const Real s = Real(-0.00433008) + rho * (Real(0.24428889) + rho * (Real(0.04125273) + rho * Real(-0.00078893)));
     const Real sSlope = Real(fine) * (Real(0.24428889) + rho * (Real(2 * 0.04125273) + rho * Real(-3 * 0.00078893)));
     const Real pSlope = a.gammaScale * Real(2 * 2.54), p = pSlope * u;
@@ -70,7 +89,7 @@ __device__ inline Real dispersionPair(const LongRangeArguments<Real> &a, Real r,
 }
 
 __device__ inline void longRangePair(const LongRangeArguments<Real> &a, int i, int j, const double *shift,
-                                     LongRangeSums &sums) {
+                                     LongRangeSums<Real> &sums) {
     const double *xi = a.atoms.wrapped + 3LL * i, *xj = a.atoms.wrapped + 3LL * j;
     Real r[3]; // differences in double: atoms may be far from the origin
     for (int k = 0; k < 3; k++)
@@ -79,8 +98,8 @@ __device__ inline void longRangePair(const LongRangeArguments<Real> &a, int i, i
     Real along = 0, slope, ratioSlope; // along: dE/dr
     if (a.electrostatics) {
         const Real value = electrostaticPair(a, distance, a.charge[j], slope), charge = a.charge[i];
-        sums.electrostatics += 0.5 * double(charge * value);
-        sums.charge += double(value);
+        sums.electrostatics += Real(0.5) * charge * value;
+        sums.charge += value;
         along += charge * slope;
     }
     if (a.dispersion) {
@@ -88,35 +107,44 @@ __device__ inline void longRangePair(const LongRangeArguments<Real> &a, int i, i
         const Real energy = dispersionPair(a, distance, a.c6[species * a.numSpecies + a.species[j]], a.ratio[i],
                                            a.ratio[j], Real(0.5) * (a.polarizability[i] + a.polarizability[j]),
                                            a.freePolarizability[species], slope, ratioSlope);
-        sums.dispersion += 0.5 * double(energy);
-        sums.ratio += double(ratioSlope);
+        sums.dispersion += Real(0.5) * energy;
+        sums.ratio += ratioSlope;
         along += slope;
     }
     const Real g = along / distance;
     for (int k = 0; k < 3; k++)
-        sums.force[k] += double(g * r[k]);
+        sums.force[k] += g * r[k];
     addStrain(sums.strain, Real(0.5) * g, r);
 }
 
 // Per receiver: electrostatics and dispersion (half of each pair), dE/dq, dE/dh; its force, half of the strain. A warp
-// per receiver, lanes over its neighbors, accumulated in double. Reads about 40 bytes per neighbor.
+// per receiver, lanes over its neighbors; sums in Real over longRangeRun pairs, in double beyond. Reads about 40
+// bytes per neighbor.
 extern "C" __global__ void so3kLongRange(LongRangeArguments<Real> a) {
     const int lane = threadIdx.x % 32, i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
     if (i >= a.atoms.numAtoms)
         return;
-    LongRangeSums sums = {0, 0, 0, 0, {0, 0, 0}, {0, 0, 0, 0, 0, 0}};
+    LongRangeSums<double> sums;
+    LongRangeSums<Real> run;
+    int inRun = 0;
+    auto add = [&](int j, const double *shift) {
+        longRangePair(a, i, j, shift, run);
+        if (++inRun % longRangeRun == 0)
+            sums.take(run);
+    };
     const int molecule = a.atoms.molecule[i];
     if (a.neighbors.count) {
         const double *shifts = a.atoms.shifts + 3LL * a.atoms.firstImage[molecule];
         for (int k = lane; k < a.neighbors.count[i]; k += 32) {
             const long long edge = (long long)i * a.neighbors.capacity + k;
-            longRangePair(a, i, a.neighbors.senders[edge], shifts + 3LL * a.neighbors.images[edge], sums);
+            add(a.neighbors.senders[edge], shifts + 3LL * a.neighbors.images[edge]);
         }
     } else {
         for (int j = a.atoms.offsets[molecule] + lane; j < a.atoms.offsets[molecule + 1]; j += 32)
             if (j != i)
-                longRangePair(a, i, j, nullptr, sums);
+                add(j, nullptr);
     }
+    sums.take(run);
     const double electrostatics = warpSum(sums.electrostatics), dispersion = warpSum(sums.dispersion);
     const double charge = warpSum(sums.charge), ratio = warpSum(sums.ratio);
     if (lane == 0) {

@@ -22,14 +22,18 @@ __device__ inline float hyperbolicTangent(float x) { return tanhf(x); }
 __device__ inline double hyperbolicTangent(double x) { return tanh(x); }
 __device__ inline float errorFunction(float x) { return erff(x); }
 __device__ inline double errorFunction(double x) { return erf(x); }
-// x^y for x > 0
-__device__ inline float power(float x, float y) { return powf(x, y); }
-__device__ inline double power(double x, double y) { return pow(x, y); }
 
 __device__ inline float sinus(float x) { return sinf(x); }
 __device__ inline double sinus(double x) { return sin(x); }
 __device__ inline float cosinus(float x) { return cosf(x); }
 __device__ inline double cosinus(double x) { return cos(x); }
+
+// x^(1/7) for x > 0. In single precision by the fast logarithm, and one step of Newton's method to all digits.
+__device__ inline double seventhRoot(double x) { return pow(x, 1.0 / 7); }
+__device__ inline float seventhRoot(float x) {
+    const float u = exp2f(log2f(x) * (1.0f / 7)), u3 = u * u * u;
+    return u - (u - x / (u3 * u3)) * (1.0f / 7);
+}
 
 // x^n for n >= 0, exact for n = 0 and 1.
 template <class T> __device__ inline T integerPower(T x, int n) {

@@ -15,16 +15,18 @@ __device__ inline void project(const AtomBlock &block, const LayerWeights<Real> 
 #pragma unroll
     for (int p = 0; p < 5; p++) {
         const int blocks = p == 2 || p == 3 ? numDegrees : numHeads, width = numFeatures / blocks;
-        dense(block.x, width, weights.project[p], nullptr, width, blocks, [&](int a, int f, Real value) {
-            if (a >= block.count)
+        Real *const rows = p % 2 == 0 ? block.a : block.b; // in turn: one barrier each is enough
+        dense(block.x, width, weights.project[p], nullptr, width, blocks, rows);
+        __syncthreads();
+        forEachNumber(block, numFeatures, [&](long long number, int, int, int place) {
+            if (number < 0)
                 return;
-            const long long k = (long long)(block.first + a) * numFeatures + f;
-            Real slope = 1;
+            Real value = rows[place], slope = 1;
             if (p != 4)
                 value = activate<SO3K_QK_ACTIVATION>(value, slope);
-            values[p][k] = value;
+            values[p][number] = value;
             if (slopes[p])
-                slopes[p][k] = slope;
+                slopes[p][number] = slope;
         });
     }
 }
@@ -67,19 +69,18 @@ extern "C" __global__ void so3kProjectBackward(ProjectArguments<Real> a) {
 #pragma unroll
     for (int p = 0; p < 5; p++) {
         const int blocks = p == 2 || p == 3 ? numDegrees : numHeads, width = numFeatures / blocks;
-        for (int k = threadIdx.x; k < blockAtoms * numFeatures; k += blockDim.x) {
-            const int atom = k / numFeatures, f = k - atom * numFeatures;
-            const long long place = (long long)block.first * numFeatures + k;
+        forEachNumber(block, numFeatures, [&](long long number, int, int, int place) {
             Real g = 0;
-            if (atom < block.count)
-                g = slopes[p] ? gradients[p][place] * slopes[p][place] : gradients[p][place];
-            block.a[atom * rowWidth + f] = g;
-        }
+            if (number >= 0)
+                g = slopes[p] ? gradients[p][number] * slopes[p][number] : gradients[p][number];
+            block.a[place] = g;
+        });
         __syncthreads();
-        dense(block.a, width, a.weights.projectBack[p], nullptr, width, blocks,
-              [&](int atom, int f, Real value) { block.x[atom * rowWidth + f] += value; });
+        dense(block.a, width, a.weights.projectBack[p], nullptr, width, blocks, block.b);
         __syncthreads();
+        addRows(block, block.b);
     }
+    __syncthreads();
     storeRows(block, block.x, numFeatures, a.featureGradient);
 }
 

@@ -13,6 +13,10 @@ constexpr int numEuclidean = SO3K_M; // sum of 2l+1
 constexpr int numRadial = SO3K_K;
 constexpr int numSphericalHidden = SO3K_S;
 
+template <int n> struct Constant {
+    static constexpr int value = n;
+};
+
 // Degree l of a block of Euclidean variables. With a constant argument (an unrolled loop) this is a constant.
 __device__ constexpr int degreeOf(int block) {
     const int degrees[numDegrees] = {SO3K_DEGREE_LIST};

@@ -12,13 +12,13 @@ template <class T> __device__ inline T warpSum(T value) {
 }
 
 // strain (xx, yy, zz, yz, xz, xy) += g r r
-template <class T> __device__ inline void addStrain(double strain[6], T g, const T r[3]) {
-    strain[0] += double(g * r[0] * r[0]);
-    strain[1] += double(g * r[1] * r[1]);
-    strain[2] += double(g * r[2] * r[2]);
-    strain[3] += double(g * r[1] * r[2]);
-    strain[4] += double(g * r[0] * r[2]);
-    strain[5] += double(g * r[0] * r[1]);
+template <class T> __device__ inline void addStrain(T strain[6], T g, const T r[3]) {
+    strain[0] += g * r[0] * r[0];
+    strain[1] += g * r[1] * r[1];
+    strain[2] += g * r[2] * r[2];
+    strain[3] += g * r[1] * r[2];
+    strain[4] += g * r[0] * r[2];
+    strain[5] += g * r[0] * r[1];
 }
 
 // strain (xx, yy, zz, yz, xz, xy) += g_a r_b / 2

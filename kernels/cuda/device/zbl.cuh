@@ -44,9 +44,10 @@ extern "C" __global__ void so3kZbl(ZblArguments a) {
         const int j = a.edges.senders[edge];
         const double *xj = a.atoms.wrapped + 3LL * j, *shift = shifts + 3LL * a.edges.images[edge];
         const double r[3] = {xj[0] - xi[0] + shift[0], xj[1] - xi[1] + shift[1], xj[2] - xi[2] + shift[2]};
-        const double d = squareRoot(r[0] * r[0] + r[1] * r[1] + r[2] * r[2]);
-        if (d >= zblSwitchEnd)
+        const double square = r[0] * r[0] + r[1] * r[1] + r[2] * r[2];
+        if (square >= zblSwitchEnd * zblSwitchEnd)
             continue;
+        const double d = squareRoot(square);
         double slope;
         energy += 0.5 * zblPair(a, a.atoms.atomicNumbers[i], a.atoms.atomicNumbers[j], d, slope);
         const double g = slope / d;

@@ -1,0 +1,10 @@
+#pragma once
+// Arguments of the kernel of dense_test.cuh.
+
+struct DenseTestArguments {
+    int numAtoms, ins, outs, blocks;
+    const float *in;     // [N][blocks * ins]
+    const float *weight; // [blocks][ins][outs]
+    const float *bias;   // [blocks * outs] or null
+    float *out;          // [N][blocks * outs]
+};
