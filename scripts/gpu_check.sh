@@ -95,13 +95,15 @@ sanitize() {
 }
 
 times() {
-    "$RUN" scripts/gpu_run.py --model "$MODEL" --waters 8 64 512 4096 --repeats 10 --times "$OUT/.times.json"
+    "$RUN" scripts/gpu_run.py --model "$MODEL" --waters 8 64 512 4096 --repeats 10 --times "$OUT/.times.json" &&
+        SO3KRATES_TENSOR_CORES=0 \
+            "$RUN" scripts/gpu_run.py --model "$MODEL" --waters 512 4096 --repeats 10 --times "$OUT/.times-plain.json"
 }
 
 profile() {
     command -v ncu >/dev/null || { echo "ncu is not installed"; return 77; }
-    ncu --clock-control none --kernel-name-base function --kernel-name regex:'so3kAttention|so3kLongRange' \
-        --launch-skip 7 --launch-count 7 --section SpeedOfLight --section Occupancy --section LaunchStats \
+    ncu --clock-control none --kernel-name-base function --kernel-name regex:'so3kAttention|so3kFirstLayer|so3kAtom|so3kLongRange' \
+        --launch-skip 14 --launch-count 14 --section SpeedOfLight --section Occupancy --section LaunchStats \
         "$RUN" scripts/gpu_run.py --model "$MODEL" --waters 512 --repeats 1
 }
 
@@ -112,8 +114,10 @@ from openmm_so3krates import _engine
 out = pathlib.Path(sys.argv[1])
 rows = [line.split("\t") for line in (out / ".parts").read_text().splitlines()]
 parts = [{"name": n, "result": r, "exit_code": int(c), "seconds": int(s)} for n, r, c, s in rows]
-times = json.loads((out / ".times.json").read_text()) if (out / ".times.json").exists() else []
-report = {"cuda": _engine.cuda_info(), "parts": parts, "times": times}
+def read(name):
+    return json.loads((out / name).read_text()) if (out / name).exists() else []
+report = {"cuda": _engine.cuda_info(), "parts": parts, "times": read(".times.json")}
+report["times_without_tensor_cores"] = read(".times-plain.json")
 (out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
 PY
 }
@@ -129,7 +133,7 @@ if [[ -f wheels/so3lr.safetensors ]]; then
     cp wheels/so3lr.safetensors "$SO3KRATES_HOME/"
 fi
 export MODEL
-rm -f "$OUT/.times.json"
+rm -f "$OUT/.times.json" "$OUT/.times-plain.json"
 
 part machine 20 bash -c describe
 if part environment 60 bash -c make_venv && part build "$BUILD_LIMIT" bash -c build; then
@@ -144,7 +148,7 @@ if ! report >>"$LOG" 2>&1; then # without an engine: the parts at least
     awk -F'\t' 'BEGIN { print "{\"parts\": [" } { printf "%s {\"name\": \"%s\", \"result\": \"%s\", \"exit_code\": %d, \"seconds\": %d}", (NR > 1 ? ",\n" : ""), $1, $2, $3, $4 } END { print "]}" }' \
         "$PARTS" >"$OUT/report.json"
 fi
-rm -f "$PARTS" "$OUT/.times.json"
+rm -f "$PARTS" "$OUT/.times.json" "$OUT/.times-plain.json"
 rm -rf "$OUT/.home" "$OUT/.build" "$OUT/.venv"
 echo "$SECONDS s; report.json and log.txt are in $OUT"
 exit $failed

@@ -169,6 +169,14 @@ def test_source_that_is_compiled(model, nvrtc):
     assert macros["SO3K_M"] == "11" and macros["SO3K_ENERGY_HIDDEN"] == "7" and macros["SO3K_HIRSHFELD_HIDDEN"] == "6"
 
 
+@pytest.mark.parametrize(("wish", "macro"), [(None, "1"), ("1", "1"), ("0", "0")])
+def test_tensor_cores_can_be_refused(model, monkeypatch, wish, macro):
+    monkeypatch.delenv("SO3KRATES_TENSOR_CORES", raising=False)
+    if wish is not None:
+        monkeypatch.setenv("SO3KRATES_TENSOR_CORES", wish)
+    assert _engine.kernel_macros(model, "single")["SO3K_TENSOR_CORES"] == macro
+
+
 # --- the choice of a compiler
 
 

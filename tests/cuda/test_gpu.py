@@ -218,6 +218,17 @@ def test_so3lr_single(so3lr, name):
     assert first.energy == second.energy
 
 
+def test_tensor_cores_change_the_rounding_alone(so3lr, monkeypatch):
+    """Both ways of multiplying matrices (device/dense.cuh); on GPUs before compute capability 8.0 there is one."""
+    case = load_case("water_64_triclinic_lr6")
+    forces = []
+    for wanted in ("1", "0"):
+        monkeypatch.setenv("SO3KRATES_TENSOR_CORES", wanted)
+        potential = Potential(so3lr, device="cuda", lr_cutoff=case.lr_cutoff)
+        forces.append(potential.compute(case.atomic_numbers, case.positions, **case.system).forces)
+    assert largest(*forces) < 2e-5
+
+
 # --- arrays that stay on the GPU
 
 

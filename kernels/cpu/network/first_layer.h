@@ -1,6 +1,6 @@
 #pragma once
-// The first layer's attention coefficients from the tables of radial/first_layer_tables.h: what attentionForward computes, for a
-// fraction of its work.
+// The first layer's attention coefficients from the tables of radial/first_layer_tables.h: what attentionForward
+// computes, for a fraction of its work.
 
 #include "cpu/network/shape_of.h"
 #include "cpu/simd/vector.h"

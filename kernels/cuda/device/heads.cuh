@@ -145,17 +145,16 @@ extern "C" __global__ void so3kHeadsBackward(HeadArguments<Real> a) {
     loadRows(block, a.state.energySeed, numFeatures, block.x);
 #if SO3K_CHARGES
     if (a.chargeGradient) {
-        for (int k = threadIdx.x; k < blockAtoms * numFeatures; k += blockDim.x) {
-            const int atom = k / numFeatures, f = k - atom * numFeatures, i = block.first + atom;
-            Real g = 0;
-            if (atom < block.count) {
-                const int m = a.molecule[i];
-                const double mean = a.chargeGradientSums[m] / (a.offsets[m + 1] - a.offsets[m]);
-                g = Real(a.chargeGradient[i] - mean) * a.weights.chargeOut[f] *
-                    a.state.chargeSlope[(long long)i * numFeatures + f];
-            }
-            block.a[atom * rowWidth + f] = g;
+        for (int atom = threadIdx.x; atom < block.count; atom += blockDim.x) {
+            const int i = block.first + atom, m = a.molecule[i];
+            const double mean = a.chargeGradientSums[m] / (a.offsets[m + 1] - a.offsets[m]);
+            block.b[atom * rowWidth] = Real(a.chargeGradient[i] - mean);
         }
+        __syncthreads();
+        forEachNumber(block, numFeatures, [&](long long number, int atom, int f, int place) {
+            block.a[place] =
+                number < 0 ? Real(0) : block.b[atom * rowWidth] * a.weights.chargeOut[f] * a.state.chargeSlope[number];
+        });
         __syncthreads();
         dense(block.a, numFeatures, a.weights.chargeHiddenBack, nullptr, numFeatures, 1, block.b);
         __syncthreads();
