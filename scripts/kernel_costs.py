@@ -120,7 +120,7 @@ def table_of(rows: list[Cost], registers: dict[str, int]) -> str:
         lines.append(
             f"| `so3k{c.kernel.split()[0]}`{c.kernel[len(c.kernel.split()[0]) :]} | {c.launches} | "
             f"{c.flops / 1e3:.1f} | {c.cache_bytes / 1e3:.1f} | {c.memory_bytes / 1e3:.1f} | {c.bound} | "
-            f"{100 * c.fraction:.0f} % | {1e9 * c.seconds:.1f} | {registers.get(c.kernel.split()[0], '')} |"
+            f"{100 * c.fraction:.0f} % | {1e9 * c.seconds:.1f} | {registers.get(c.kernel.split()[0], '?')} |"
         )
     total = sum(c.seconds for c in rows)
     flops = sum(c.launches * c.flops for c in rows)
