@@ -68,3 +68,8 @@ def test_same_bits_in_any_thread_order(emulated, monkeypatch):
         results.append(products(emulated("dense_1"), 132, 132, 1)[0])
     assert (results[0] == results[1]).all()
     assert (results[0] == results[2]).all()
+
+
+@pytest.mark.long
+def test_sanitized(sanitized):
+    sanitized(__file__, "-k", "any_widths")
