@@ -36,7 +36,7 @@ __device__ inline void multiplyTile(const float (&a)[4], const float (&b)[2], fl
     const auto lanes = SO3K_GATHER(mine);
     const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     for (int r = 0; r < 4; r++)
-        for (int half = 0; half < 2; half++) { // tensor cores cut off the sums of a few products, at worst of four
+        for (int half = 0; half < 2; half++) { // assumed: sums are cut off after every four products
             double sum = c[r];
             for (int k = 0; k < 4; k++)
                 sum += double(lanes[4 * g + k].a[r / 2 + 2 * half]) * lanes[4 * (2 * t + r % 2) + k].b[half];
