@@ -33,7 +33,7 @@ public:
     Buffer<double> totalCharges;             // [B]
     Buffer<T> initialFeatures;               // [N][F]
     Buffer<T> freePolarizability, c6;        // [species], [species][species]
-    FirstLayer<T> firstLayer;
+    FirstLayerAttention<T> firstLayer;
 
 private:
     void updateSpecies(const System &system);

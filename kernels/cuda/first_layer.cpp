@@ -5,14 +5,14 @@
 namespace so3krates::cuda {
 
 template <class T>
-FirstLayer<T>::FirstLayer(std::shared_ptr<const Model> model, std::shared_ptr<const RadialTable> table,
-                          std::shared_ptr<Device> device)
+FirstLayerAttention<T>::FirstLayerAttention(std::shared_ptr<const Model> model,
+                                            std::shared_ptr<const RadialTable> table, std::shared_ptr<Device> device)
     : model(model), intervals(table ? table->intervals : 0), tables(model, table, 1, firstLayerMostRow),
       deviceTables(device), products(device), kind(device), example(device), slot(device) {
     static_assert(FirstLayerTables<T>::mostKinds == firstLayerKinds, "the kernels' shared memory");
 }
 
-template <class T> void FirstLayer<T>::update(const std::vector<double> &initialFeatures, int numAtoms) {
+template <class T> void FirstLayerAttention<T>::update(const std::vector<double> &initialFeatures, int numAtoms) {
     tables.prepare(initialFeatures, numAtoms);
     if (!tables.available())
         return;
@@ -46,7 +46,7 @@ template <class T> void FirstLayer<T>::update(const std::vector<double> &initial
     products.ensure(size_t(numAtoms) * numKinds * model->hyperparameters().numHeads);
 }
 
-template <class T> FirstLayerArguments<T> FirstLayer<T>::arguments() const {
+template <class T> FirstLayerArguments<T> FirstLayerAttention<T>::arguments() const {
     const Hyperparameters &h = model->hyperparameters();
     FirstLayerArguments<T> a{};
     a.cutoff = h.cutoff;
@@ -63,7 +63,7 @@ template <class T> FirstLayerArguments<T> FirstLayer<T>::arguments() const {
     return a;
 }
 
-template class FirstLayer<float>;
-template class FirstLayer<double>;
+template class FirstLayerAttention<float>;
+template class FirstLayerAttention<double>;
 
 } // namespace so3krates::cuda

@@ -11,11 +11,11 @@
 
 namespace so3krates::cuda {
 
-template <class T> class FirstLayer {
+template <class T> class FirstLayerAttention {
 public:
     // table: null if there is none; then, and wherever FirstLayerTables says so, the general path is to be taken.
-    FirstLayer(std::shared_ptr<const Model> model, std::shared_ptr<const RadialTable> table,
-               std::shared_ptr<Device> device);
+    FirstLayerAttention(std::shared_ptr<const Model> model, std::shared_ptr<const RadialTable> table,
+                        std::shared_ptr<Device> device);
     // For atoms with these initial features, [N][F].
     void update(const std::vector<double> &initialFeatures, int numAtoms);
     bool available() const { return tables.available(); }
