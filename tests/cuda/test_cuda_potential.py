@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cases import PARTS, load_case
 from emulated_potential import EmulatedPotential
-from random_models import hyperparameters, random_box, random_model, random_molecule
+from random_models import EMBEDDINGS, PHYSICS, hyperparameters, random_box, random_model, random_molecule
 
 from openmm_so3krates import Potential
 
@@ -46,6 +46,8 @@ WIDE = {
     "partial_charges": True,
     "electrostatics": True,
 }
+# The smallest with every term, in single precision: for the sanitizers.
+SMALL = {"num_features": 16, "num_heads": 2, "degrees": (1, 2), "num_radial_basis": 8, **PHYSICS, **EMBEDDINGS}
 ODD_VARIATIONS = {
     "plain": {},
     "both residual perceptrons": {"residual_mlp_2": True},
@@ -172,7 +174,6 @@ def test_odd_shape(emulated, tmp_path, variation):
     assert_as_pytorch(emulated("odd_double"), tmp_path, hyper, [random_molecule(), random_box()])
 
 
-@pytest.mark.long
 def test_wide_shape(emulated, tmp_path):
     """Rows so wide that a block holds two atoms; a charge head alone."""
     assert_as_pytorch(emulated("wide_double"), tmp_path, hyperparameters(**WIDE), [random_molecule(), random_box()])
@@ -296,12 +297,24 @@ def test_input_is_checked(emulated, so3lr):
         without_cutoff.compute(case.atomic_numbers, case.positions, cell=np.eye(3) * 20)
 
 
-@pytest.mark.long
+@pytest.mark.parametrize("changes", [{}, {"euclidean_init": "neighborhood"}])
+def test_small_shape(emulated, tmp_path, changes):
+    model = random_model(hyperparameters(**SMALL, **changes))
+    path = tmp_path / "model.safetensors"
+    model.save(path, provenance={"source": "random numbers"})
+    for table in (True, False):
+        potential = EmulatedPotential(emulated("small_float"), path, model.lr_cutoff, radial_table=table)
+        for system in (random_molecule(), random_box()):
+            result = potential.compute(system.atomic_numbers, system.positions, **system.call, virial=True)
+            exact = model(system.atomic_numbers, system.positions, **system.call)
+            assert error(result.forces, exact.forces) < 1e-5 * np.abs(np.asarray(exact.forces)).max()
+            assert error(result.energy, exact.energy.item()) < 1e-4
+
+
 def test_sanitized(sanitized):
-    """Molecule and box from end to end with AddressSanitizer and UndefinedBehaviorSanitizer."""
-    sanitized(
-        f"{__file__}::test_odd_shape[embeddings and zbl]", f"{__file__}::test_odd_shape[ev from the neighborhood]"
-    )
+    """Every kernel of an evaluation with AddressSanitizer and UndefinedBehaviorSanitizer."""
+    sanitized(__file__, "-k", "test_small_shape")
+
 
 
 def test_device_must_be_one(so3lr):
