@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Build a capped alanine peptide, Ac-Ala_n-NHMe, from internal geometry and write it as PDB.
 
-    python scripts/build_capped_alanine.py --residues 3 --phi -75 --psi 145 -o examples/ac_ala3_nhme.pdb
+python scripts/build_capped_alanine.py --residues 3 --phi -75 --psi 145 -o examples/ac_ala3_nhme.pdb
 """
 
 from __future__ import annotations

@@ -45,7 +45,9 @@ def measure(job: dict) -> dict:
         cell = np.array(job["cell"])
         edges = np.diag(cell)
         if np.any(cell != np.diag(edges)) or edges.min() < 2 * job["lr_cutoff"]:
-            raise ValueError("jax-md takes the nearest image only: the box must be rectangular and twice lr_cutoff wide")
+            raise ValueError(
+                "jax-md takes the nearest image only: the box must be rectangular and twice lr_cutoff wide"
+            )
         box, extra = jnp.array(edges, dtype), {}
         displacement, _ = space.periodic_general(box=box, fractional_coordinates=True)
         frames = [positions / box for positions in frames]
