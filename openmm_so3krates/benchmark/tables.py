@@ -25,10 +25,9 @@ def times(rows: list[Row]) -> str:
     """Every row: time with its quartiles, memory above the process before the model was loaded."""
     lines = []
     for row in rows:
-        start = [row.system, str(row.atoms), _program(row), str(row.threads)]
         if row.error:
-            lines.append([*start, f"not measured: {row.error}", "", "", "", ""])
             continue
+        start = [row.system, str(row.atoms), _program(row), str(row.threads)]
         spread = f"{row.lower_quartile_ms:.3g} to {row.upper_quartile_ms:.3g}"
         lines.append(
             [
@@ -41,7 +40,8 @@ def times(rows: list[Row]) -> str:
             ]
         )
     header = ["system", "atoms", "program", "threads", "what", "ms", "quartiles", "memory/MB", "ns/day"]
-    return table(header, lines)
+    failures = [f"not measured: {_program(row)}, {row.atoms} atoms: {row.error}" for row in rows if row.error]
+    return "\n".join([table(header, lines), *failures])
 
 
 def accuracy(rows: list[Row]) -> str | None:
