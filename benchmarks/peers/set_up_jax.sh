@@ -25,6 +25,7 @@ get() {
     mkdir -p "$target"
     if [ -d "$source/$1" ]; then
         cp -r "$source/$1" "$target/"
+        echo "$source" > "$target/COMMIT"
         return
     fi
     case $source in *@*) commit=${source##*@} source=${source%@*} ;; esac
@@ -36,6 +37,7 @@ get() {
     fi
     # Not all of a repository need be there: large files that nobody reads here may be absent.
     git -C "$clone" archive "$commit" -- "$1" ':(exclude)mlff/sph_ops/u_matrix.pickle' | tar x -C "$target"
+    git -C "$clone" rev-parse --short "$commit" > "$target/COMMIT"
 }
 get so3lr "$so3lr"
 get mlff "$mlff"

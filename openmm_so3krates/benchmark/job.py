@@ -17,7 +17,7 @@ from .systems import LADDER, Rung
 
 _QUICK_SIZES = (22, 192)
 _PROFILE_SIZES = (42, 192, 1536)
-_GPU_PLATFORMS = ("CUDA", "HIP", "OpenCL")
+_GPU_PLATFORMS = ("CUDA", "OpenCL")
 
 
 def benchmark(args: argparse.Namespace) -> None:

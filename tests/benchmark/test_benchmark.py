@@ -1,6 +1,7 @@
 """`so3krates benchmark`: measurements, peers, files, comparison, fits."""
 
 import csv
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 import openmm_so3krates.benchmark
 from openmm_so3krates import cli
-from openmm_so3krates.benchmark import cost_model, measure
+from openmm_so3krates.benchmark import cost_model, measure, tables
 from openmm_so3krates.benchmark.measure import Row
 
 RUNNERS = Path(openmm_so3krates.benchmark.__file__).parent / "runners"
@@ -140,6 +141,9 @@ def test_accuracy_numbers():
     assert row.rms_force_error == pytest.approx(np.sqrt((9 + 1) / 12) * 1e-4)
     assert row.energy_change_error == pytest.approx(0.25)
     assert (row.median_ms, row.fastest_ms) == pytest.approx((2.0, 1.0))
+    assert "no rounding error" not in tables.accuracy([row])
+    wrong = dataclasses.replace(row, max_force_error=0.1)
+    assert "peer, 2 atoms: 1.0e-01 eV/Å is no rounding error" in tables.accuracy([wrong])
 
 
 def test_fit():

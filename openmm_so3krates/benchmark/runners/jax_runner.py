@@ -4,6 +4,7 @@ import importlib.util
 import os
 import sys
 import types
+from pathlib import Path
 
 import protocol
 
@@ -16,6 +17,17 @@ def import_without_init(name: str) -> None:
     module = types.ModuleType(name)
     module.__path__ = list(spec.submodule_search_locations)
     sys.modules[name] = module
+
+
+def commits() -> str:
+    """Of the sources, where benchmarks/peers/set_up_jax.sh has left them: "so3lr 5ec39b9, mlff 191dcf1"."""
+    found = []
+    for name in ("so3lr", "mlff", "jax_md"):
+        for folder in sys.modules[name].__path__:
+            file = Path(folder).parent / "COMMIT"
+            if file.exists():
+                found.append(f"{name} {file.read_text().strip()}")
+    return ", ".join(found)
 
 
 def measure(job: dict) -> dict:
@@ -64,7 +76,7 @@ def measure(job: dict) -> dict:
         energy, gradient = jax.value_and_grad(
             lambda r: energy_fn(r, neighbor=neighbors.idx, neighbor_lr=far_neighbors.idx, **boxes)
         )(positions)
-        return energy, -gradient / box if periodic else -gradient
+        return energy, -gradient  # in real space: jax-md's fractional coordinates do not show in derivatives
 
     @jax.jit
     def rebuild(positions, neighbors, far_neighbors):
@@ -87,9 +99,10 @@ def measure(job: dict) -> dict:
     if job["repeats"]:
         times["energy + forces, lists given"] = protocol.repeat(job, evaluate)
         times["energy + forces, lists included"] = protocol.repeat(job, evaluate_with_lists)
+    dtype_name = "float64" if double else "float32"
     return {
         "program": "so3lr (JAX)",
-        "implementation": f"JAX {jax.__version__} {'float64' if double else 'float32'} {jax.default_backend()}",
+        "implementation": f"JAX {jax.__version__} {dtype_name} {jax.default_backend()}, {commits()}",
         "energies": [float(energy) for energy, _ in results],
         "forces": [np.array(forces, float).tolist() for _, forces in results],
         "times": times,

@@ -36,6 +36,8 @@ def measure(job: dict) -> dict:
     properties = {}
     if "Threads" in platform.getPropertyNames():
         properties["Threads"] = str(job["threads"])
+    if "Precision" in platform.getPropertyNames():
+        properties["Precision"] = "double" if job["precision"] == "double" else "mixed"  # as `so3krates md`
     context = openmm.Context(system, integrator, platform, properties)
     context.setPositions(0.1 * np.array(job["frames"][0]))
     context.setVelocitiesToTemperature(TEMPERATURE, SEED)
