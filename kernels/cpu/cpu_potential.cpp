@@ -67,9 +67,7 @@ public:
 private:
     void finish(Turn &turn, const char *name) {
         turn.stage++;
-        barrier.wait();
-        if (turn.thread == 0)
-            clock.ends(name, turn.layer);
+        barrier.wait([&] { clock.ends(name, turn.layer); }); // not later: the others may be ahead by then
     }
     Barrier barrier;
     std::vector<std::atomic<int>> next;
