@@ -96,6 +96,7 @@ def compare(first: Path, second: Path) -> None:
     if not pairs:
         raise BenchmarkError(f"{first} and {second} have no measurement in common")
     print(tables.comparison(pairs))
+    print("faster: the first one's median over the second's")
 
 
 def _rungs(args: argparse.Namespace, quick: tuple[int, ...]) -> list[Rung]:
