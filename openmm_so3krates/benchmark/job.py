@@ -92,6 +92,12 @@ def compare(first: Path, second: Path) -> None:
         print(f"{name:<7} {host['cpu']}, {report['commit'] or 'no commit'}, {report['date']}")
     if a["machine"]["cpu"] != b["machine"]["cpu"]:
         print("These are different machines.")
+    for what, one, other in (
+        ("models", a["model_sha256"], b["model_sha256"]),
+        ("long-range cutoffs", a["settings"]["lr_cutoff"], b["settings"]["lr_cutoff"]),
+    ):
+        if one != other:
+            raise BenchmarkError(f"these two timed different {what} ({one} and {other})")
     pairs = results.compare(a, b)
     if not pairs:
         raise BenchmarkError(f"{first} and {second} have no measurement in common")

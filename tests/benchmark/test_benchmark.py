@@ -93,6 +93,10 @@ def test_compare(report, tmp_path, capsys):
     assert cli.main(["benchmark", "--compare", str(report[0]), str(tmp_path / "second.json")]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "Ac-Ala1-NHMe" in line]
     assert len(lines) == 3 and all(" 4.00" in line for line in lines)
+    first["settings"]["lr_cutoff"] = 10.0
+    (tmp_path / "second.json").write_text(json.dumps(first))
+    assert cli.main(["benchmark", "--compare", str(report[0]), str(tmp_path / "second.json")]) == 2
+    assert "different long-range cutoffs (12.0 and 10.0)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
