@@ -6,6 +6,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "model/model.h"
 #include "threads/thread_team.h"
@@ -50,6 +51,13 @@ struct Energies {
     double total = 0, network = 0, zbl = 0, electrostatics = 0, dispersion = 0; // eV
 };
 
+// Where the time of an evaluation went: one entry for each stage and layer, in the order they ran.
+struct StageTime {
+    const char *stage;
+    int layer; // from 0; -1: no stage of a layer
+    double seconds;
+};
+
 // What to compute and where to put it. Null: not wanted.
 struct Results {
     Energies *energies = nullptr;      // [numMolecules]
@@ -58,6 +66,9 @@ struct Results {
     double *partialCharges = nullptr;  // [numAtoms] e; 0 if the model predicts none
     double *hirshfeldRatios = nullptr; // [numAtoms]; 1 if the model predicts none
     double *dipoles = nullptr;         // [numMolecules][3] e Å, sum of charge times position as given
+    // Replaced by the stages of this evaluation; a backend that does not time its stages leaves it empty. Changes no
+    // other result.
+    std::vector<StageTime> *stageTimes = nullptr;
 };
 
 class Potential {

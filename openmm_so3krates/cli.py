@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from .commands import CommandError
 
 # In the order of the help.
-_MODULES = ("import_model", "install", "info", "md")
+_MODULES = ("import_model", "install", "info", "md", "benchmark")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

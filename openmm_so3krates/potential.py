@@ -114,6 +114,19 @@ class Potential:
         """Which kernels compute, for example "CPU avx2 single"."""
         return self._engine.implementation
 
+    def time_stages(self, *args, **kwargs) -> list[tuple[str, int, float]]:
+        """Where the time of one evaluation goes: runs `compute` with these arguments.
+
+        Returns (stage, layer, seconds) in the order the stages ran; seconds are wall time with all threads, layer
+        counts from 0 and is -1 outside the layers. Empty for a GPU, whose stages are not timed.
+        """
+        self._engine.times_stages = True
+        try:
+            self.compute(*args, **kwargs)
+            return self._engine.stage_times
+        finally:
+            self._engine.times_stages = False
+
     def compute(
         self,
         atomic_numbers,

@@ -1,5 +1,6 @@
 // The CPU backend: checks the input, builds the lists, and runs the kernels stage by stage on the caller's threads.
 
+#include <chrono>
 #include <cmath>
 #include <cstring>
 
@@ -20,34 +21,57 @@ constexpr int atomsWorthSorting = 256;
 
 constexpr int pairsPerTask = 4 * pairBlock; // forward stages write to their own pairs only: any cut will do
 
+// Wall time from one stage's end to the next, for whoever asked; otherwise no clock is read.
+class StageClock {
+public:
+    explicit StageClock(std::vector<StageTime> *times) : times(times) {
+        if (times) {
+            times->clear();
+            last = std::chrono::steady_clock::now();
+        }
+    }
+    void ends(const char *stage, int layer = -1) {
+        if (!times)
+            return;
+        const auto now = std::chrono::steady_clock::now();
+        times->push_back({stage, layer, std::chrono::duration<double>(now - last).count()});
+        last = now;
+    }
+
+private:
+    std::vector<StageTime> *times;
+    std::chrono::steady_clock::time_point last;
+};
+
 // The stages of an evaluation: tasks are handed out to the threads as they come, and no thread enters a stage before
 // all have left the one before. Every thread runs the same stages, each with its own Turn.
 class Stages {
 public:
     struct Turn {
-        int stage = 0;
+        int thread, stage = 0, layer = -1;
     };
-    Stages(int threads, int stages) : barrier(threads), next(stages) {}
-    template <class Work> void run(Turn &turn, int tasks, const Work &work) {
+    Stages(int threads, int stages, StageClock &clock) : barrier(threads), next(stages), clock(clock) {}
+    template <class Work> void run(Turn &turn, const char *name, int tasks, const Work &work) {
         std::atomic<int> &counter = next[turn.stage];
         for (int task = counter++; task < tasks; task = counter++)
             work(task);
-        finish(turn);
+        finish(turn, name);
     }
     // One thread's work while the others wait.
-    template <class Work> void alone(Turn &turn, int thread, const Work &work) {
-        if (thread == 0)
+    template <class Work> void alone(Turn &turn, const char *name, const Work &work) {
+        if (turn.thread == 0)
             work();
-        finish(turn);
+        finish(turn, name);
     }
 
 private:
-    void finish(Turn &turn) {
+    void finish(Turn &turn, const char *name) {
         turn.stage++;
-        barrier.wait();
+        barrier.wait([&] { clock.ends(name, turn.layer); }); // not later: the others may be ahead by then
     }
     Barrier barrier;
     std::vector<std::atomic<int>> next;
+    StageClock &clock;
 };
 
 } // namespace
@@ -291,6 +315,7 @@ template <class T> void CpuPotential<T>::collectForces(int begin, int end, bool 
 }
 
 template <class T> void CpuPotential<T>::compute(const System &given, const Results &results, ThreadTeam &team) {
+    StageClock clock(results.stageTimes);
     checkComposition(*frozen, packed.elementRows, settings, given);
     checkPositions(given);
     boxes.resize(given.numMolecules);
@@ -302,11 +327,13 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
     }
     updateComposition(given);
     const System system = placed(given);
+    clock.ends("checks, composition, order");
     try {
         lists.build(system, boxes, packed.cutoff, hasLongRange ? longRange.cutoff : 0, team);
     } catch (const CoincidentAtoms &pair) {
         throw CoincidentAtoms(atomAt(pair.i), atomAt(pair.j), pair.images);
     }
+    clock.ends("neighbor lists");
     const bool strain = results.virials, gradient = results.forces || strain;
     workspace.prepare(system, lists, gradient);
     const size_t scratchSize = kernels.scratchSize(packed) + 64;
@@ -349,25 +376,26 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
             workspace.longRange.get()[i] = LongRangeResult();
 
     charges.resize(N);
-    Stages stages(team.size(), 16 + 4 * layers);
+    clock.ends("tiles and work space");
+    Stages stages(team.size(), 16 + 4 * layers, clock);
     team.run([&](int thread) {
         T *mine = scratch.data() + scratchSize * thread;
-        Stages::Turn turn;
-        auto atoms = [&](auto &&work) {
-            stages.run(turn, atomTasks, [&](int task) {
+        Stages::Turn turn{thread};
+        auto atoms = [&](const char *name, auto &&work) {
+            stages.run(turn, name, atomTasks, [&](int task) {
                 const int begin = task * atomBlock;
                 work(begin, std::min(atomBlock, N - begin));
             });
         };
-        auto pairs = [&](auto &&work) {
-            stages.run(turn, pairTasks, [&](int task) {
+        auto pairs = [&](const char *name, auto &&work) {
+            stages.run(turn, name, pairTasks, [&](int task) {
                 const int begin = task * pairsPerTask;
                 work(begin, std::min(begin + pairsPerTask, P));
             });
         };
 
-        pairs([&](int begin, int end) { zblAndGeometry(begin, end); });
-        atoms([&](int begin, int n) {
+        pairs("pair geometry and ZBL", [&](int begin, int end) { zblAndGeometry(begin, end); });
+        atoms("first q, k, v", [&](int begin, int n) {
             const size_t stride = packed.shape.features, evStride = packed.shape.euclidean;
             for (int i = begin; i < begin + n; i++)
                 std::memcpy(e.features + i * stride, e.initialFeatures + atomAt(i) * stride, sizeof(T) * stride);
@@ -378,22 +406,24 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
             kernels.project(e, 0, begin, n);
         });
         for (int layer = 0; layer < layers; layer++) {
-            pairs([&](int begin, int end) {
+            turn.layer = layer;
+            pairs("attention forward", [&](int begin, int end) {
                 if (layer == 0 && e.firstLayer.tables)
                     kernels.firstLayerForward(e, begin, end);
                 else
                     kernels.attentionForward(e, layer, begin, end, mine);
             });
-            atoms([&](int begin, int n) {
+            atoms(layer == layers - 1 ? "atom forward and heads" : "atom forward", [&](int begin, int n) {
                 kernels.atomForward(e, layer, begin, n, mine);
                 if (layer == layers - 1)
                     kernels.headsForward(e, begin, n, mine);
             });
         }
-        stages.alone(turn, thread, [&] { conserveCharge(system); });
+        turn.layer = -1;
+        stages.alone(turn, "charge conservation", [&] { conserveCharge(system); });
         if (hasLongRange) {
-            stages.run(turn, lists.numPieces, [&](int piece) { longRangeTerms(piece, strain); });
-            stages.alone(turn, thread, [&] {
+            stages.run(turn, "long range", lists.numPieces, [&](int piece) { longRangeTerms(piece, strain); });
+            stages.alone(turn, "charge conservation", [&] {
                 chargeGradients(system);
                 e.chargeGradient = longRange.electrostatics ? workspace.chargeGradient.get() : nullptr;
                 e.hirshfeldGradient = longRange.dispersion ? workspace.ratioGradient.get() : nullptr;
@@ -401,31 +431,35 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
         }
         if (!gradient)
             return;
-        atoms([&](int begin, int n) {
+        turn.layer = layers - 1;
+        atoms("heads and atom backward", [&](int begin, int n) {
             kernels.headsBackward(e, begin, n, mine);
             kernels.atomBackward(e, layers - 1, begin, n, mine);
         });
         for (int layer = layers - 1; layer >= 0; layer--) {
             // The first layer's input depends on the positions only if ev comes from the neighborhood.
             const bool input = layer > 0 || packed.euclideanFromNeighborhood;
-            stages.run(turn, e.pairs.numTiles,
+            turn.layer = layer;
+            stages.run(turn, "attention backward", e.pairs.numTiles,
                        [&](int tile) { kernels.attentionBackward(e, layer, tile, input, mine); });
             if (input) {
-                atoms([&](int begin, int n) {
+                atoms("gradients collected, atom backward", [&](int begin, int n) {
                     kernels.collectGradients(e, layer, begin, n, mine);
                     if (layer > 0)
                         kernels.atomBackward(e, layer - 1, begin, n, mine);
                 });
             }
         }
-        pairs([&](int begin, int end) {
+        turn.layer = -1;
+        pairs("pair gradients", [&](int begin, int end) {
             if (packed.euclideanFromNeighborhood)
                 kernels.initialEuclideanBackward(e, begin, end);
             kernels.pairGradients(e, begin, end);
         });
-        atoms([&](int begin, int n) { collectForces(begin, begin + n, strain, forces); });
+        atoms("forces", [&](int begin, int n) { collectForces(begin, begin + n, strain, forces); });
     });
     summarize(system, results);
+    clock.ends("sums and checks");
 }
 
 template <class T> void CpuPotential<T>::summarize(const System &system, const Results &results) {

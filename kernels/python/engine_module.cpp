@@ -69,7 +69,9 @@ public:
         const auto evaluate = [&](const System &system, const Results &results) {
             std::lock_guard<std::mutex> lock(mutex); // one work space: calls take turns
             surviveFork();
-            potential->compute(system, results, *team);
+            Results wanted = results;
+            wanted.stageTimes = timesStages ? &times : nullptr;
+            potential->compute(system, wanted, *team);
         };
         return computeArrays(evaluate, atomicNumbers, &positions, offsets, cells, charges, spins, forces, virial);
     }
@@ -91,6 +93,13 @@ public:
     bool isOnGpu() const { return onDevice; }
     int threads() const { return team->size(); }
     std::string implementation() const { return potential->implementation(); }
+
+    std::vector<StageTime> stageTimes() {
+        std::lock_guard<std::mutex> lock(mutex);
+        return times;
+    }
+
+    bool timesStages = false;
 
 private:
     static std::optional<int> gpu(const std::string &device) {
@@ -122,6 +131,7 @@ private:
     cuda::DevicePotential *onDevice = nullptr; // `potential`, if it is on a GPU
     std::unique_ptr<ThreadTeam> team;
     int wantedThreads = 0;
+    std::vector<StageTime> times; // of the last evaluation with timesStages
     std::mutex mutex;
     pid_t process = getpid();
 };
@@ -207,7 +217,14 @@ PYBIND11_MODULE(_engine, m) {
         .def("compute_on_device", &PythonPotential::computeOnDevice)
         .def_property_readonly("is_on_gpu", &PythonPotential::isOnGpu)
         .def_property_readonly("threads", &PythonPotential::threads)
-        .def_property_readonly("implementation", &PythonPotential::implementation);
+        .def_property_readonly("implementation", &PythonPotential::implementation)
+        .def_readwrite("times_stages", &PythonPotential::timesStages)
+        .def_property_readonly("stage_times", [](PythonPotential &potential) {
+            py::list list;
+            for (const StageTime &time : potential.stageTimes())
+                list.append(py::make_tuple(time.stage, time.layer, time.seconds));
+            return list;
+        });
     m.def("neighbor_list", &neighborList, py::arg("positions"), py::arg("cutoff"), py::arg("cell") = py::none(),
           "Receivers, senders and shifts (integer box vectors) of all pairs closer than the cutoff (Å).");
     bindAttention(m);

@@ -25,10 +25,17 @@ class Barrier {
 public:
     explicit Barrier(int threads) : threads(threads) {}
     void wait() {
-        if (threads == 1)
+        wait([] {});
+    }
+    // lastWork() is called by the thread that arrives last, before any goes on.
+    template <class Work> void wait(const Work &lastWork) {
+        if (threads == 1) {
+            lastWork();
             return;
+        }
         const int mine = generation.load(std::memory_order_relaxed);
         if (arrived.fetch_add(1, std::memory_order_acq_rel) == threads - 1) {
+            lastWork();
             arrived.store(0, std::memory_order_relaxed);
             generation.store(mine + 1, std::memory_order_release);
         } else {
