@@ -167,6 +167,12 @@ class SO3kratesForce(openmm.Force):
         """SHA-256 of the model file, lower-case hexadecimal."""
         return _openmm.get_model_hash(self)
 
+    def getModel(self) -> Model:
+        """The model, as `Potential` takes it; no file is read."""
+        from .potential import Model
+
+        return Model.from_bytes(_openmm.get_model_file(self), self.getModelName())
+
     def getAtoms(self) -> list[int]:
         """Indices of the region's particles in the System."""
         return _openmm.get_particles(self) or list(range(len(self.getAtomicNumbers())))
@@ -297,6 +303,39 @@ class SO3kratesForce(openmm.Force):
             hirshfeld_ratios=values["hirshfeld_ratios"],
             dipole=values["dipole"] * (unit.elementary_charge * unit.nanometer),
         )
+
+    # -- as other forces -----------------------------------------------------------------------
+
+    def to_torch_force(self, threads: int | None = None) -> openmm.Force:
+        """The same energy as a TorchForce of openmm-torch, on the CPU.
+
+        It is a copy of this force as it is: later changes do not reach it, and its charge and spin are fixed. It has
+        no bonds, so OpenMM does not know which atoms make a molecule. In precision "auto" it computes in the precision
+        of the positions that openmm-torch hands over, which is double on the Reference and CPU platforms.
+
+        `threads`: as for `Potential`. Needs openmm-torch, and torch imported before openmm (docs/torch.md).
+
+        Raises `ImportError` if openmm-torch or torch cannot be used, `ValueError` as `Potential` does.
+        """
+        from .torch_force import make_torch_force
+
+        return make_torch_force(self, threads)
+
+    def to_python_force(self, device: str = "cpu", threads: int | None = None) -> openmm.Force:
+        """The same energy as OpenMM's PythonForce (OpenMM 8.5 or newer), for any platform of OpenMM.
+
+        It is a copy of this force as it is, with fixed charge and spin and without bonds. In precision "auto" it
+        computes in single precision. Each step passes through Python, and through the host's memory.
+
+        `device`, `threads`: as for `Potential`; the platform the System is on does not matter.
+
+        XML of a System with it holds a pickle, which OpenMM executes when it reads the XML: read only your own.
+
+        Raises `RuntimeError` if OpenMM has no PythonForce, and what `Potential` raises.
+        """
+        from .python_force import make_python_force
+
+        return make_python_force(self, device, threads)
 
     def __repr__(self) -> str:
         return f"<SO3kratesForce of {self.getModelName()!r} on {len(self.getAtomicNumbers())} atoms>"

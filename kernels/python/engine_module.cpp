@@ -192,6 +192,7 @@ PYBIND11_MODULE(_engine, m) {
         .def_static("resolve", &Model::resolve)
         .def_property_readonly("name", &Model::name)
         .def_property_readonly("sha256", &Model::sha256)
+        .def_property_readonly("file_bytes", [](const Model &model) { return py::bytes(model.bytes()); })
         .def_property_readonly("metadata", &Model::metadata);
     py::class_<PythonPotential>(m, "Potential")
         .def(py::init([](const std::shared_ptr<Model> &model, const std::string &device, const std::string &precision,

@@ -1,0 +1,98 @@
+"""SO3kratesForce as the TorchForce of openmm-torch: what `SO3kratesForce.to_torch_force` does."""
+
+import importlib.metadata
+import warnings
+
+import openmm
+import torch
+
+from . import _openmm
+from .torch import TorchPotential
+
+
+class OpenMMModule(torch.nn.Module):
+    """What a TorchForce calls: a potential in OpenMM's units, for all or some particles of a System.
+
+    Args:
+        potential: the model with the region's atoms.
+        particles: the region's particles in the System; empty: the whole System.
+    """
+
+    def __init__(self, potential: TorchPotential, particles: list[int]) -> None:
+        super().__init__()
+        self.potential = potential
+        self.register_buffer("particles", torch.tensor(particles, dtype=torch.int64))
+        self.is_whole_system = not particles
+        self.angstrom_per_nm = 10.0
+        self.kj_per_mol_per_ev = 1.602176634e-19 * 6.02214076e23 / 1000  # exact in the SI since 2019
+
+    def forward(self, positions: torch.Tensor, box: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Energy () kJ/mol and forces (N, 3) kJ/mol/nm of all N particles at `positions` (N, 3) nm.
+
+        `box`: (3, 3) nm, rows are box vectors; a TorchForce gives it if it is periodic. The energy cannot be
+        differentiated. Raises what `torch.ops.so3krates.evaluate` raises, as a `RuntimeError`.
+        """
+        positions = positions.detach()
+        region = positions if self.is_whole_system else positions[self.particles]
+        cell = None if box is None else box.detach() * self.angstrom_per_nm
+        energy, forces, _charges, _virial = torch.ops.so3krates.evaluate(
+            region * self.angstrom_per_nm,
+            self.potential.atomic_numbers,
+            cell,
+            self.potential.charge,
+            self.potential.spin,
+            self.potential.model,
+            self.potential.model_file,
+            False,
+        )
+        forces = forces * (self.kj_per_mol_per_ev * self.angstrom_per_nm)
+        if not self.is_whole_system:
+            forces = torch.zeros_like(positions).index_copy_(0, self.particles, forces)
+        return energy * self.kj_per_mol_per_ev, forces
+
+
+def make_torch_force(force, threads: int | None = None) -> openmm.Force:
+    """The `openmmtorch.TorchForce` of a SO3kratesForce; see `SO3kratesForce.to_torch_force`."""
+    openmmtorch = _import_openmmtorch()
+    cutoff = _openmm.get_lr_cutoff(force)
+    potential = TorchPotential(
+        force.getModel(),
+        force.getAtomicNumbers(),
+        charge=_openmm.get_charge(force),
+        spin=_openmm.get_spin(force),
+        embed_model=force.getEmbedModel(),
+        lr_cutoff=None if cutoff == float("inf") else cutoff * 10,
+        dispersion_switch_width=_openmm.get_dispersion_switch_width(force) * 10,
+        precision=force.getPrecision(),
+        threads=threads,
+        allow_untrained_elements=force.getAllowUntrainedElements(),
+    )
+    module = torch.jit.script(OpenMMModule(potential, _openmm.get_particles(force)))
+    result = openmmtorch.TorchForce(module)
+    result.setOutputsForces(True)
+    result.setUsesPeriodicBoundaryConditions(force.usesPeriodicBoundaryConditions())
+    result.setForceGroup(force.getForceGroup())
+    result.setName(force.getName())
+    return result
+
+
+def _import_openmmtorch():
+    try:
+        import openmmtorch
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "a TorchForce needs openmm-torch, which is not installed: pip install openmmtorch==1.5 torch==2.9.1 "
+            "openmm==8.5.2 (docs/torch.md). The SO3kratesForce itself needs none of it"
+        ) from error
+    except ImportError as error:
+        raise ImportError(
+            f"openmmtorch cannot be loaded: {error}. Import torch before openmm and openmm_so3krates; "
+            "openmmtorch 1.5 needs torch 2.9"
+        ) from error
+    if importlib.metadata.version("openmmtorch") == "1.5" and not openmm.version.short_version.startswith("8.5"):
+        warnings.warn(
+            f"openmmtorch 1.5 was built for OpenMM 8.5: with {openmm.version.short_version} copying or reading a "
+            "System with a TorchForce ends the process; use OpenMM 8.5.2, or the SO3kratesForce itself",
+            stacklevel=4,
+        )
+    return openmmtorch
