@@ -18,7 +18,7 @@ import torch
 
 from . import _engine
 from .models import lasting_name
-from .potential import MAX_THREADS
+from .potential import Potential
 
 PRECISIONS = ("auto", "single", "double")
 _OLDEST_TORCH = (2, 9)
@@ -67,18 +67,15 @@ def describe_model(
         model = _engine.Model.load(os.fspath(model))
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
-    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
-        raise ValueError(f"threads must be a whole number from 1 to {MAX_THREADS}, or None, not {threads!r}")
     # Refuses settings that cannot be used here and not in the middle of a simulation.
-    _engine.Potential(
-        model=model,
-        device="cpu",
+    Potential(
+        model,
         precision="double",
         lr_cutoff=lr_cutoff,
         dispersion_switch_width=dispersion_switch_width,
-        threads=1,
-        allow_untrained_elements=bool(allow_untrained_elements),
-        radial_table=bool(radial_table),
+        threads=threads,
+        allow_untrained_elements=allow_untrained_elements,
+        radial_table=radial_table,
     )
     text = json.dumps(
         {
@@ -190,23 +187,45 @@ def _keep_for_backward(ctx, inputs, output) -> None:
     ctx.save_for_backward(positions, cell, forces, virial)
 
 
-def _backward(ctx, energy_gradient, forces_gradient, charges_gradient, virial_gradient):
-    if any(gradient is not None for gradient in (forces_gradient, charges_gradient, virial_gradient)):
+@torch.library.custom_op("so3krates::refuse_gradient", mutates_args=())
+def _refuse_gradient(gradient: torch.Tensor, name: str) -> torch.Tensor:
+    """0, unless somebody asks for what cannot be given.
+
+    An operator and not a test in `_backward`: torch.compile traces the gradients of all results, needed or not, and
+    gives zeros for those that are not.
+    """
+    if gradient.count_nonzero() > 0:
         raise RuntimeError(
-            "so3krates::energy_forces gives first derivatives of the energy only: its forces, partial charges and "
-            "virial cannot be differentiated; use the PyTorch model, openmm_so3krates.model.SO3krates"
+            f"so3krates::energy_forces gives first derivatives of the energy only: its {name} cannot be "
+            "differentiated. Use the PyTorch model, openmm_so3krates.model.SO3krates"
         )
+    return gradient.new_zeros((), dtype=torch.float64)
+
+
+@_refuse_gradient.register_fake
+def _(gradient, name):
+    return gradient.new_empty((), dtype=torch.float64)
+
+
+def _backward(ctx, energy_gradient, forces_gradient, charges_gradient, virial_gradient):
+    zero = 0.0
+    gradients = {"forces": forces_gradient, "partial charges": charges_gradient, "virial": virial_gradient}
+    for name, gradient in gradients.items():
+        if gradient is not None:
+            zero = zero + _refuse_gradient(gradient, name)
+    if energy_gradient is None:
+        energy_gradient = 0.0
+    energy_gradient = energy_gradient + zero
     positions, cell, forces, virial = ctx.saved_tensors
     by_positions = by_cell = None
-    if energy_gradient is not None:
-        if ctx.needs_input_grad[0]:
-            by_positions = (-energy_gradient * forces).to(positions.dtype)
-        if cell is not None and ctx.needs_input_grad[2]:
-            if len(virial) == 0:
-                raise RuntimeError("the gradient by the cell needs the virial: call the operator with virial=True")
-            # A strain moves atoms and box vectors alike: -virial = - positionsᵀ forces + cellᵀ (dE/dcell).
-            moment = positions.double().T @ forces.double() - virial.double()
-            by_cell = (energy_gradient * torch.linalg.solve(cell.double().T, moment)).to(cell.dtype)
+    if ctx.needs_input_grad[0]:
+        by_positions = (-energy_gradient * forces).to(positions.dtype)
+    if ctx.needs_input_grad[2]:
+        if len(virial) == 0:
+            raise RuntimeError("the gradient by the cell needs the virial: call the operator with virial=True")
+        # A strain moves atoms and box vectors alike: -virial = cellᵀ (dE/dcell) - positionsᵀ forces.
+        moment = positions.double().T @ forces.double() - virial.double()
+        by_cell = (energy_gradient * torch.linalg.solve(cell.double().T, moment)).to(cell.dtype)
     return by_positions, None, by_cell, None, None, None, None, None
 
 

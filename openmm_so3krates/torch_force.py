@@ -85,10 +85,14 @@ def _import_openmmtorch():
             "openmm==8.5.2 (docs/torch.md). The SO3kratesForce itself needs none of it"
         ) from error
     except ImportError as error:
+        raise ImportError(f"openmmtorch cannot be loaded: {error}. openmmtorch 1.5 needs torch 2.9") from error
+    # Only CUDA builds of torch care for the order: pip puts the CUDA libraries where only torch finds them.
+    failed = [text for text in openmm.Platform.getPluginLoadFailures() if "OpenMMTorchReference" in text]
+    if failed:
         raise ImportError(
-            f"openmmtorch cannot be loaded: {error}. Import torch before openmm and openmm_so3krates; "
-            "openmmtorch 1.5 needs torch 2.9"
-        ) from error
+            f"openmm was imported before torch, so it could not load openmm-torch ({failed[0]}): "
+            "begin the program with 'import torch'"
+        )
     if importlib.metadata.version("openmmtorch") == "1.5" and not openmm.version.short_version.startswith("8.5"):
         warnings.warn(
             f"openmmtorch 1.5 was built for OpenMM 8.5: with {openmm.version.short_version} copying or reading a "
