@@ -1,5 +1,7 @@
-"""TorchForce needs openmm-torch, which needs another OpenMM and torch than the other tests: `make test` runs this folder
-in .venv-torchforce (requirements/torchforce.txt). There torch must be imported before OpenMM.
+"""TorchForce needs openmm-torch, which needs another OpenMM and torch than the other tests.
+
+`make test` runs this folder in .venv-torchforce (requirements/torchforce.txt). There torch must be imported before
+OpenMM.
 """
 
 import importlib.util

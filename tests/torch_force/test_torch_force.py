@@ -230,3 +230,13 @@ def test_openmm_before_torch(so3lr):
 def openmm_finds_openmm_torch() -> bool:
     done = run("import openmm; print(*openmm.Platform.getPluginLoadFailures())")
     return "OpenMMTorchReference" not in done.stdout
+
+
+def test_example(so3lr):
+    """examples/torch_force.py, in short."""
+    script = Path(__file__).parents[2] / "examples" / "torch_force.py"
+    command = [sys.executable, str(script), "--steps", "5"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    difference = float(done.stdout.split()[-2])
+    assert difference < 1e-9
