@@ -167,12 +167,6 @@ class SO3kratesForce(openmm.Force):
         """SHA-256 of the model file, lower-case hexadecimal."""
         return _openmm.get_model_hash(self)
 
-    def getModel(self) -> Model:
-        """The model, as `Potential` takes it; no file is read."""
-        from .potential import Model
-
-        return Model.from_bytes(_openmm.get_model_file(self), self.getModelName())
-
     def getAtoms(self) -> list[int]:
         """Indices of the region's particles in the System."""
         return _openmm.get_particles(self) or list(range(len(self.getAtomicNumbers())))
@@ -339,6 +333,12 @@ class SO3kratesForce(openmm.Force):
 
     def __repr__(self) -> str:
         return f"<SO3kratesForce of {self.getModelName()!r} on {len(self.getAtomicNumbers())} atoms>"
+
+    def _model(self) -> Model:
+        """The model, as `Potential` takes it; no file is read."""
+        from .potential import Model
+
+        return Model.from_bytes(_openmm.get_model_file(self), self.getModelName())
 
     def _refuse_untrained_elements(self) -> None:
         trained = _openmm.get_elements(self)

@@ -78,7 +78,7 @@ def make_python_force(force, device: str = "cpu", threads: int | None = None) ->
         "allow_untrained_elements": force.getAllowUntrainedElements(),
     }
     computation = Computation(
-        force.getModel(),
+        force._model(),
         force.getEmbedModel(),
         force.getAtomicNumbers(),
         # PythonForce's own choice of particles is not used: on OpenMM's GPU platforms it gives a force without

@@ -56,7 +56,7 @@ def make_torch_force(force, threads: int | None = None) -> openmm.Force:
     openmmtorch = _import_openmmtorch()
     cutoff = _openmm.get_lr_cutoff(force)
     potential = TorchPotential(
-        force.getModel(),
+        force._model(),
         force.getAtomicNumbers(),
         charge=_openmm.get_charge(force),
         spin=_openmm.get_spin(force),
