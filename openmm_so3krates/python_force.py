@@ -21,14 +21,25 @@ class Computation:
     """
 
     def __init__(
-        self, model: Model, embed_model, atomic_numbers, particles, periodic, charge, spin, settings: dict
+        self,
+        model: Model,
+        embed_model: bool,
+        atomic_numbers: list[int],
+        particles: list[int],  # empty: the whole System
+        periodic: bool,
+        charge: float,
+        spin: float,
+        scale: float,
+        scale_parameter: str | None,
+        settings: dict,  # of `Potential`
     ) -> None:
         self._model_name, self._sha256 = lasting_name(model.name), model.sha256
         self._file = model.file_bytes if embed_model else None
-        self._atomic_numbers = list(atomic_numbers)
-        self._particles = list(particles)  # empty: the whole System
+        self._atomic_numbers = atomic_numbers
+        self._particles = particles
         self._periodic = periodic
         self._charge, self._spin = charge, spin
+        self._scale, self._scale_parameter = scale, scale_parameter
         self._settings = settings
         self._potential = Potential(model, **settings)
 
@@ -42,9 +53,12 @@ class Computation:
         result = self._get_potential().compute(
             self._atomic_numbers, positions[region] * _ANGSTROM_PER_NM, cell=cell, charge=self._charge, spin=self._spin
         )
+        factor = self._scale * _KJ_PER_MOL_PER_EV
+        if self._scale_parameter is not None:
+            factor *= state.getParameters()[self._scale_parameter]
         forces = np.zeros(positions.shape)
-        forces[region] = result.forces * (_KJ_PER_MOL_PER_EV * _ANGSTROM_PER_NM)
-        return result.energy * _KJ_PER_MOL_PER_EV, forces
+        forces[region] = result.forces * (factor * _ANGSTROM_PER_NM)
+        return result.energy * factor, forces
 
     def _get_potential(self) -> Potential:
         if self._potential is None:
@@ -68,6 +82,8 @@ def make_python_force(force, device: str = "cpu", threads: int | None = None) ->
     """The `openmm.PythonForce` of a SO3kratesForce; see `SO3kratesForce.to_python_force`."""
     if not hasattr(openmm, "PythonForce"):
         raise RuntimeError(f"OpenMM {openmm.version.short_version} has no PythonForce; it came with OpenMM 8.5")
+    if force.getNumEnergyParameterDerivatives() > 0:
+        raise ValueError("a PythonForce knows no derivative by a Context parameter; use the SO3kratesForce itself")
     cutoff = _openmm.get_lr_cutoff(force)
     settings = {
         "device": device,
@@ -87,9 +103,12 @@ def make_python_force(force, device: str = "cpu", threads: int | None = None) ->
         force.usesPeriodicBoundaryConditions(),
         _openmm.get_charge(force),
         _openmm.get_spin(force),
+        force.getScale(),
+        force.getScaleParameter(),
         settings,
     )
-    result = openmm.PythonForce(computation)
+    parameter = force.getScaleParameter()
+    result = openmm.PythonForce(computation, {} if parameter is None else {parameter: force.getScaleParameterDefault()})
     result.setUsesPeriodicBoundaryConditions(force.usesPeriodicBoundaryConditions())
     result.setForceGroup(force.getForceGroup())
     result.setName(force.getName())

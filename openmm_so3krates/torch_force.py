@@ -16,15 +16,16 @@ class OpenMMModule(torch.nn.Module):
     Args:
         potential: the model with the region's atoms.
         particles: the region's particles in the System; empty: the whole System.
+        scale: factor of energy and forces.
     """
 
-    def __init__(self, potential: TorchPotential, particles: list[int]) -> None:
+    def __init__(self, potential: TorchPotential, particles: list[int], scale: float) -> None:
         super().__init__()
         self.potential = potential
         self.register_buffer("particles", torch.tensor(particles, dtype=torch.int64))
         self.is_whole_system = not particles
         self.angstrom_per_nm = 10.0
-        self.kj_per_mol_per_ev = 1.602176634e-19 * 6.02214076e23 / 1000  # exact in the SI since 2019
+        self.energy_factor = scale * 1.602176634e-19 * 6.02214076e23 / 1000  # kJ/mol per eV: exact in the SI since 2019
 
     def forward(self, positions: torch.Tensor, box: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Energy () kJ/mol and forces (N, 3) kJ/mol/nm of all N particles at `positions` (N, 3) nm.
@@ -45,14 +46,19 @@ class OpenMMModule(torch.nn.Module):
             self.potential.model_file,
             False,
         )
-        forces = forces * (self.kj_per_mol_per_ev * self.angstrom_per_nm)
+        forces = forces * (self.energy_factor * self.angstrom_per_nm)
         if not self.is_whole_system:
             forces = torch.zeros_like(positions).index_copy_(0, self.particles, forces)
-        return energy * self.kj_per_mol_per_ev, forces
+        return energy * self.energy_factor, forces
 
 
 def make_torch_force(force, threads: int | None = None) -> openmm.Force:
     """The `openmmtorch.TorchForce` of a SO3kratesForce; see `SO3kratesForce.to_torch_force`."""
+    if force.getScaleParameter() is not None:
+        raise ValueError(
+            f"a TorchForce made of a SO3kratesForce cannot follow a Context parameter, which its scale_parameter "
+            f"{force.getScaleParameter()!r} is; use a fixed scale, or the SO3kratesForce itself"
+        )
     openmmtorch = _import_openmmtorch()
     cutoff = _openmm.get_lr_cutoff(force)
     potential = TorchPotential(
@@ -67,7 +73,7 @@ def make_torch_force(force, threads: int | None = None) -> openmm.Force:
         threads=threads,
         allow_untrained_elements=force.getAllowUntrainedElements(),
     )
-    module = torch.jit.script(OpenMMModule(potential, _openmm.get_particles(force)))
+    module = torch.jit.script(OpenMMModule(potential, _openmm.get_particles(force), force.getScale()))
     result = openmmtorch.TorchForce(module)
     result.setOutputsForces(True)
     result.setUsesPeriodicBoundaryConditions(force.usesPeriodicBoundaryConditions())

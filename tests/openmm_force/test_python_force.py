@@ -63,6 +63,21 @@ def test_region(so3lr, platform):
     assert np.all(np.delete(forces[1], particles, axis=0) == 0)
 
 
+def test_scale_and_its_parameter(so3lr):
+    case = load_case("water")
+    settings = {"scale": -0.5, "scale_parameter": "lambda", "scale_parameter_default": 0.4, "precision": "double"}
+    context = make_context(python_system(so3lr, case, **settings), case.positions)
+    for value in (0.4, 3.0):
+        assert energy_of(context) / EV == pytest.approx(-0.5 * value * case.double.energy, abs=1e-7)
+        expected = -0.5 * value * case.double.forces
+        np.testing.assert_allclose(forces_of(context) / (10 * EV), expected, rtol=0, atol=1e-8)
+        context.setParameter("lambda", 3.0)
+    force = make_force(so3lr, case, **settings)
+    force.addEnergyParameterDerivative("lambda")
+    with pytest.raises(ValueError, match="no derivative"):
+        force.to_python_force()
+
+
 def test_name_group_and_periodicity(so3lr):
     for name in ("water", "water_8_smallcell"):
         force = make_force(so3lr, load_case(name))

@@ -193,6 +193,15 @@ def test_wrong_number_of_particles(so3lr):
         energy_of(make_context(system, np.arange(12).reshape(4, 3)))
 
 
+def test_scale(so3lr):
+    case = load_case("water")
+    context = make_context(torch_system(so3lr, case, scale=-0.5), case.positions)
+    assert energy_of(context) / EV == pytest.approx(-0.5 * case.double.energy, abs=1e-7)
+    np.testing.assert_allclose(forces_of(context) / (10 * EV), -0.5 * case.double.forces, rtol=0, atol=1e-8)
+    with pytest.raises(ValueError, match="'lambda'"):
+        torch_system(so3lr, case, scale_parameter="lambda")
+
+
 def test_charge_is_copied(so3lr):
     case = load_case("acetate")
     force = make_force(so3lr, case)
