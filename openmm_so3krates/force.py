@@ -316,6 +316,16 @@ class SO3kratesForce(openmm.Force):
 
         return make_torch_force(self, threads)
 
+    def to_python_torch_force(self, threads: int | None = None) -> openmm.Force:
+        """The same energy as a PythonTorchForce, which openmm-torch has in versions later than 1.5.
+
+        As `to_torch_force`, but each step passes through Python, and XML of a System with it holds a pickle: read only
+        your own.
+        """
+        from .torch_force import make_python_torch_force
+
+        return make_python_torch_force(self, threads)
+
     def to_python_force(self, device: str = "cpu", threads: int | None = None) -> openmm.Force:
         """The same energy as OpenMM's PythonForce (OpenMM 8.5 or newer), for any platform of OpenMM.
 

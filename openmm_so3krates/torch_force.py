@@ -1,10 +1,11 @@
-"""SO3kratesForce as the TorchForce of openmm-torch: what `SO3kratesForce.to_torch_force` does."""
+"""SO3kratesForce as the forces of openmm-torch: what `to_torch_force` and `to_python_torch_force` do."""
 
 import importlib.metadata
 import warnings
 
 import openmm
 import torch
+from openmm import unit
 
 from . import _openmm
 from .torch import TorchPotential
@@ -52,14 +53,44 @@ class OpenMMModule(torch.nn.Module):
         return energy * self.energy_factor, forces
 
 
+class Computation:
+    """The function of a PythonTorchForce: an `OpenMMModule` for a State."""
+
+    def __init__(self, module: OpenMMModule, periodic: bool) -> None:
+        self._module, self._periodic = module, periodic
+
+    def __call__(self, state: openmm.State, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Energy () kJ/mol and forces (N, 3) kJ/mol/nm at `positions` (N, 3) nm."""
+        box = None
+        if self._periodic:
+            vectors = state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.nanometer)
+            box = torch.from_numpy(vectors)
+        return self._module(positions, box)
+
+
 def make_torch_force(force, threads: int | None = None) -> openmm.Force:
     """The `openmmtorch.TorchForce` of a SO3kratesForce; see `SO3kratesForce.to_torch_force`."""
-    if force.getScaleParameter() is not None:
-        raise ValueError(
-            f"a TorchForce made of a SO3kratesForce cannot follow a Context parameter, which its scale_parameter "
-            f"{force.getScaleParameter()!r} is; use a fixed scale, or the SO3kratesForce itself"
-        )
+    _refuse_scale_parameter(force, "TorchForce")
     openmmtorch = _import_openmmtorch()
+    result = openmmtorch.TorchForce(torch.jit.script(_module_of(force, threads)))
+    result.setOutputsForces(True)
+    return _with_settings_of(force, result)
+
+
+def make_python_torch_force(force, threads: int | None = None) -> openmm.Force:
+    """The `openmmtorch.PythonTorchForce` of a SO3kratesForce; see `SO3kratesForce.to_python_torch_force`."""
+    _refuse_scale_parameter(force, "PythonTorchForce")
+    openmmtorch = _import_openmmtorch()
+    if not hasattr(openmmtorch, "PythonTorchForce"):
+        raise ImportError(
+            f"openmmtorch {importlib.metadata.version('openmmtorch')} has no PythonTorchForce, later versions will: "
+            "use to_torch_force() or to_python_force()"
+        )
+    computation = Computation(_module_of(force, threads), force.usesPeriodicBoundaryConditions())
+    return _with_settings_of(force, openmmtorch.PythonTorchForce(computation))
+
+
+def _module_of(force, threads: int | None) -> OpenMMModule:
     cutoff = _openmm.get_lr_cutoff(force)
     potential = TorchPotential(
         force._model(),
@@ -73,13 +104,22 @@ def make_torch_force(force, threads: int | None = None) -> openmm.Force:
         threads=threads,
         allow_untrained_elements=force.getAllowUntrainedElements(),
     )
-    module = torch.jit.script(OpenMMModule(potential, _openmm.get_particles(force), force.getScale()))
-    result = openmmtorch.TorchForce(module)
-    result.setOutputsForces(True)
+    return OpenMMModule(potential, _openmm.get_particles(force), force.getScale())
+
+
+def _with_settings_of(force, result: openmm.Force) -> openmm.Force:
     result.setUsesPeriodicBoundaryConditions(force.usesPeriodicBoundaryConditions())
     result.setForceGroup(force.getForceGroup())
     result.setName(force.getName())
     return result
+
+
+def _refuse_scale_parameter(force, kind: str) -> None:
+    if force.getScaleParameter() is not None:
+        raise ValueError(
+            f"a {kind} made of a SO3kratesForce cannot follow a Context parameter, which its scale_parameter "
+            f"{force.getScaleParameter()!r} is; use a fixed scale, or the SO3kratesForce itself"
+        )
 
 
 def _import_openmmtorch():
@@ -103,6 +143,6 @@ def _import_openmmtorch():
         warnings.warn(
             f"openmmtorch 1.5 was built for OpenMM 8.5: with {openmm.version.short_version} copying or reading a "
             "System with a TorchForce ends the process; use OpenMM 8.5.2, or the SO3kratesForce itself",
-            stacklevel=4,
+            stacklevel=4,  # the line that calls to_torch_force
         )
     return openmmtorch

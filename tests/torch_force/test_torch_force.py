@@ -1,6 +1,7 @@
 """SO3kratesForce.to_torch_force: the same energy through openmm-torch."""
 
 import copy
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import openmm
 import pytest
+import torch
 from cases import load_case
 from openmm import unit
 from openmm_helpers import EV, energy_of, forces_of, make_context, make_force, make_system, positions_of
@@ -211,6 +213,38 @@ def test_charge_is_copied(so3lr):
     system.addForce(converted)
     energy = energy_of(make_context(system, case.positions))
     assert energy / EV == pytest.approx(case.double.energy, abs=1e-6)
+
+
+class PretendedPythonTorchForce:
+    """What to_python_torch_force needs of openmm-torch's class, which openmmtorch 1.5 has not."""
+
+    def __init__(self, computation):
+        self.computation = pickle.loads(pickle.dumps(computation))
+
+    def setUsesPeriodicBoundaryConditions(self, periodic):
+        self.periodic = periodic
+
+    def setForceGroup(self, group):
+        self.group = group
+
+    def setName(self, name):
+        self.name = name
+
+
+@pytest.mark.parametrize("name", ["ethanol", "water_8_smallcell"])
+def test_function_of_a_python_torch_force(so3lr, monkeypatch, name):
+    case = load_case(name)
+    force = make_force(so3lr, case, precision="double")
+    with pytest.raises(ImportError, match="has no PythonTorchForce"):
+        force.to_python_torch_force()
+    monkeypatch.setattr(openmmtorch, "PythonTorchForce", PretendedPythonTorchForce, raising=False)
+    converted = force.to_python_torch_force()
+    assert converted.periodic == (case.cell is not None)
+    system = native_system(so3lr, case)
+    state = make_context(system, case.positions).getState(getPositions=True)
+    energy, forces = converted.computation(state, torch.tensor(case.positions / 10))
+    assert energy.item() / EV == pytest.approx(case.double.energy, abs=1e-8 * case.num_atoms)
+    np.testing.assert_allclose(forces / (10 * EV), case.double.forces, rtol=0, atol=1e-8)
 
 
 TO_TORCH_FORCE = """
