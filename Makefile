@@ -69,8 +69,11 @@ build/docs-venv/.installed: requirements/docs.txt
 	build/docs-venv/bin/python -m pip install -q -r requirements/docs.txt
 	touch $@
 
-# --no-deps and the installed OpenMM: the package is built for the one that is there (docs/openmm_force.md).
-$(TORCHFORCE)/.installed: $(TORCHFORCE)/bin/python requirements/torchforce.txt $(BUILD_INPUTS)
+# --no-deps and the installed OpenMM: the package is built for the one that is there (docs/openmm_force.md). The engine
+# knows neither OpenMM nor torch: the library that .venv was built with saves the minutes of compiling it again.
+$(TORCHFORCE)/.installed: $(TORCHFORCE)/bin/python requirements/torchforce.txt $(VENV)/.installed
 	$(TORCHFORCE)/bin/python -m pip install -q -r requirements/torchforce.txt
-	$(TORCHFORCE)/bin/python -m pip install -q --no-build-isolation --no-deps -C build-dir=build/torchforce -e .
+	engine=$$(ls -t $(CURDIR)/build/cp*/kernels/libso3krates_engine.a | head -n 1) && \
+	$(TORCHFORCE)/bin/python -m pip install -q --no-build-isolation --no-deps -C build-dir=build/torchforce \
+		-C cmake.define.SO3KRATES_ENGINE=$$engine -e .
 	touch $@
