@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "cuda/cuda_potential.h"
+#include "cuda/driver/nvidia_device.h"
+#include "cuda/kernel_options.h"
+#include "input_checks.h"
 #include "model/json.h"
 
 namespace so3krates::torch {
@@ -15,6 +19,7 @@ constexpr size_t MAX_POTENTIALS = 8;
 struct Entry {
     std::string description;
     Precision precision;
+    std::optional<int> gpu;
     std::shared_ptr<SharedPotential> potential;
 };
 
@@ -38,20 +43,44 @@ const Json &member(const Json &object, const std::string &name, Json::Type type,
     return *value;
 }
 
-std::unique_ptr<Potential> load(const Description &description, Precision precision, const std::string &embeddedFile) {
+std::shared_ptr<const Model> loadModel(const Description &description, const std::string &embeddedFile) {
     const bool embedded = !embeddedFile.empty();
-    const std::shared_ptr<const Model> model =
+    std::shared_ptr<const Model> model =
         embedded ? Model::fromBytes(embeddedFile, description.model) : Model::load(description.model);
     if (model->sha256() != description.sha256)
         throw ModelError("the model '" + description.model + "' has the SHA-256 " + model->sha256() +
                          ", but this was made with " + description.sha256 +
                          ": put that file back, or make the module or force anew with this one");
-    Options options = description.options;
-    options.precision = precision;
-    return Potential::create(model, options);
+    return model;
 }
 
 } // namespace
+
+SharedPotential::SharedPotential(std::shared_ptr<const Model> model, const Options &options, int threads,
+                                 std::optional<int> gpu)
+    : team(gpu ? 1 : threads) {
+    if (!gpu) {
+        potential = Potential::create(std::move(model), options);
+        return;
+    }
+    const Options complete = completeOptions(*model, options);
+    cuda::NvidiaOptions where;
+    where.index = gpu;
+    device = cuda::NvidiaDevice::open(cuda::kernelMacros(model->hyperparameters(), complete.precision), where);
+    devicePotential = cuda::makeCudaPotential(std::move(model), complete, device);
+}
+
+void SharedPotential::compute(const System &system, const Results &results) {
+    std::lock_guard<std::mutex> lock(mutex);
+    potential->compute(system, results, team.get());
+}
+
+void SharedPotential::compute(const System &system, const cuda::DeviceArrays &arrays, const Results &results) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (getpid() != process)
+        throw InputError("a potential on a GPU does not survive fork(): start processes with the method 'spawn'");
+    cuda::compute(*devicePotential, *device, system, arrays, results);
+}
 
 Description readDescription(const std::string &text) {
     Json object;
@@ -88,20 +117,22 @@ Description readDescription(const std::string &text) {
 }
 
 std::shared_ptr<SharedPotential> findPotential(const std::string &description, Precision precision,
+                                               std::optional<int> gpu,
                                                const std::function<std::string()> &embeddedFile) {
     std::lock_guard<std::mutex> lock(entriesMutex());
     std::vector<Entry> &list = entries();
     auto found = std::find_if(list.begin(), list.end(), [&](const Entry &entry) {
-        return entry.precision == precision && entry.description == description;
+        return entry.precision == precision && entry.gpu == gpu && entry.description == description;
     });
     if (found != list.end()) {
         std::rotate(list.begin(), found, found + 1);
         return list.front().potential;
     }
     const Description read = readDescription(description);
-    auto potential =
-        std::make_shared<SharedPotential>(load(read, read.precision.value_or(precision), embeddedFile()), read.threads);
-    list.insert(list.begin(), {description, precision, potential});
+    Options options = read.options;
+    options.precision = read.precision.value_or(precision);
+    auto potential = std::make_shared<SharedPotential>(loadModel(read, embeddedFile()), options, read.threads, gpu);
+    list.insert(list.begin(), {description, precision, gpu, potential});
     if (list.size() > MAX_POTENTIALS)
         list.pop_back();
     return potential;

@@ -16,6 +16,7 @@ using AOTITorchError = int32_t; // 0: success
 using StableIValue = uint64_t;
 
 int32_t aoti_torch_device_type_cpu();
+int32_t aoti_torch_device_type_cuda();
 int32_t aoti_torch_dtype_float32();
 int32_t aoti_torch_dtype_float64();
 int32_t aoti_torch_dtype_int32();
@@ -29,6 +30,8 @@ AOTITorchError aoti_torch_get_sizes(AtenTensorHandle tensor, int64_t **sizes);
 AOTITorchError aoti_torch_get_strides(AtenTensorHandle tensor, int64_t **strides);
 AOTITorchError aoti_torch_get_dtype(AtenTensorHandle tensor, int32_t *dtype);
 AOTITorchError aoti_torch_get_device_type(AtenTensorHandle tensor, int32_t *deviceType);
+AOTITorchError aoti_torch_get_device_index(AtenTensorHandle tensor, int32_t *deviceIndex);
+AOTITorchError aoti_torch_copy_(AtenTensorHandle to, AtenTensorHandle from, int32_t nonBlocking);
 AOTITorchError aoti_torch_empty_strided(int64_t dim, const int64_t *sizes, const int64_t *strides, int32_t dtype,
                                         int32_t deviceType, int32_t deviceIndex, AtenTensorHandle *tensor);
 

@@ -16,13 +16,14 @@ void check(AOTITorchError error, const char *what) {
 
 } // namespace
 
-Tensor Tensor::empty(const std::vector<int64_t> &shape, int32_t dtype) {
+Tensor Tensor::empty(const std::vector<int64_t> &shape, int32_t dtype, std::optional<int> gpu) {
     std::vector<int64_t> strides(shape.size(), 1);
     for (size_t k = shape.size(); k-- > 1;)
         strides[k - 1] = strides[k] * shape[k];
     AtenTensorHandle handle = nullptr;
     check(aoti_torch_empty_strided((int64_t)shape.size(), shape.data(), strides.data(), dtype,
-                                   aoti_torch_device_type_cpu(), 0, &handle),
+                                   gpu ? aoti_torch_device_type_cuda() : aoti_torch_device_type_cpu(), gpu.value_or(0),
+                                   &handle),
           "memory");
     return Tensor(handle);
 }
@@ -33,10 +34,13 @@ int32_t Tensor::dtype() const {
     return type;
 }
 
-bool Tensor::isOnCpu() const {
-    int32_t type;
+std::optional<int> Tensor::gpu() const {
+    int32_t type, index;
     check(aoti_torch_get_device_type(handle.get(), &type), "device");
-    return type == aoti_torch_device_type_cpu();
+    if (type == aoti_torch_device_type_cpu())
+        return std::nullopt;
+    check(aoti_torch_get_device_index(handle.get(), &index), "device");
+    return index;
 }
 
 std::vector<int64_t> Tensor::shape() const {
@@ -46,21 +50,29 @@ std::vector<int64_t> Tensor::shape() const {
     return {sizes, sizes + dim};
 }
 
+std::vector<int64_t> Tensor::strides() const {
+    int64_t dim, *strides;
+    check(aoti_torch_get_dim(handle.get(), &dim), "dimension");
+    check(aoti_torch_get_strides(handle.get(), &strides), "strides");
+    return {strides, strides + dim};
+}
+
 void *Tensor::data() const {
     void *data;
     check(aoti_torch_get_data_ptr(handle.get(), &data), "data");
     return data;
 }
 
-void Tensor::requireCpu(const std::string &name) const {
-    if (!isOnCpu())
-        throw InputError(name + " must be on the CPU: " + name + ".cpu()");
+Tensor Tensor::copied(int32_t dtype, std::optional<int> gpu) const {
+    Tensor copy = empty(shape(), dtype, gpu);
+    check(aoti_torch_copy_(copy.handle.get(), handle.get(), 0), "copy");
+    return copy;
 }
 
 template <class T, class Out, class Convert> void Tensor::read(Out &out, Convert convert) const {
-    const std::vector<int64_t> sizes = shape();
-    int64_t *strides;
-    check(aoti_torch_get_strides(handle.get(), &strides), "strides");
+    if (gpu())
+        return copied(dtype(), std::nullopt).read<T>(out, convert);
+    const std::vector<int64_t> sizes = shape(), strides = this->strides();
     size_t count = 1;
     for (int64_t size : sizes)
         count *= (size_t)size;
@@ -80,7 +92,6 @@ template <class T, class Out, class Convert> void Tensor::read(Out &out, Convert
 }
 
 std::vector<double> Tensor::reals(const std::string &name) const {
-    requireCpu(name);
     std::vector<double> out;
     if (dtype() == aoti_torch_dtype_float64())
         read<double>(out, [](double value) { return value; });
@@ -92,7 +103,6 @@ std::vector<double> Tensor::reals(const std::string &name) const {
 }
 
 std::vector<int> Tensor::integers(const std::string &name) const {
-    requireCpu(name);
     std::vector<int> out;
     if (dtype() == aoti_torch_dtype_int32())
         read<int32_t>(out, [](int32_t value) { return value; });
@@ -108,7 +118,6 @@ std::vector<int> Tensor::integers(const std::string &name) const {
 }
 
 std::string Tensor::bytes(const std::string &name) const {
-    requireCpu(name);
     if (dtype() != aoti_torch_dtype_uint8())
         throw InputError(name + " must be uint8");
     std::string out;
