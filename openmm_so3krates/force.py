@@ -301,7 +301,7 @@ class SO3kratesForce(openmm.Force):
     # -- as other forces -----------------------------------------------------------------------
 
     def to_torch_force(self, threads: int | None = None) -> openmm.Force:
-        """The same energy as a TorchForce of openmm-torch, on the CPU.
+        """The same energy as a TorchForce of openmm-torch.
 
         It is a copy of this force as it is: later changes do not reach it, and its charge, spin and scale are
         fixed. It has no bonds, so OpenMM does not know which atoms make a molecule. In precision "auto" it computes in

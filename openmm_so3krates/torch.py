@@ -138,11 +138,11 @@ class TorchPotential(torch.nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Energy, forces and partial charges.
 
-        `positions`: (N, 3) Å, float32 or float64, on the CPU. `cell`: (3, 3) Å, rows are box vectors; None: no
+        `positions`: (N, 3) Å, float32 or float64, on the CPU or a GPU. `cell`: (3, 3) Å, rows are box vectors; None: no
         periodicity. Returns the energy () eV, always float64; the forces (N, 3) eV/Å and partial charges (N,) e in
-        the positions' type. The energy can be differentiated once by positions and cell.
+        the positions' type, all where the positions are. The energy can be differentiated once by positions and cell.
 
-        Raises `ValueError` as `Potential.compute` does.
+        Raises `ValueError` as `Potential.compute` does, `RuntimeError` if the model or the GPU cannot be used.
         """
         wants_virial = cell is not None and cell.requires_grad
         energy, forces, partial_charges, _virial = torch.ops.so3krates.energy_forces(

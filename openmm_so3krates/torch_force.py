@@ -35,6 +35,11 @@ class OpenMMModule(torch.nn.Module):
         differentiated. Raises what `torch.ops.so3krates.evaluate` raises, as a `RuntimeError`.
         """
         positions = positions.detach()
+        if positions.is_cuda and box is None and not self.is_whole_system:
+            raise RuntimeError(
+                "a TorchForce without a box on some atoms of a System may get wrapped positions on OpenMM's CUDA "
+                "platform: use the CPU platform, or the SO3kratesForce itself"
+            )
         region = positions if self.is_whole_system else positions[self.particles]
         cell = None if box is None else box.detach() * self.angstrom_per_nm
         energy, forces, _charges, _virial = torch.ops.so3krates.evaluate(
