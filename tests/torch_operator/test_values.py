@@ -173,6 +173,13 @@ def test_script(model_path):
     assert torch.equal(given[0].grad, -forces.detach())
 
 
+def test_kernel_for_gpus_refuses_positions_on_the_cpu(model_path):
+    """As far as that kernel can be called without a GPU: as if another argument were on one."""
+    keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
+    with pytest.raises(ValueError, match="positions are on the CPU and another argument on a GPU"):
+        torch.ops.so3krates.evaluate.default.redispatch(keys, *arguments(model_path, random_box(2)))
+
+
 def test_registered_with_the_package():
     assert openmm_so3krates.torch.TorchPotential is TorchPotential
     for name in ("energy_forces", "evaluate"):
