@@ -19,6 +19,11 @@ public:
             (void)team.release();
     }
 
+    int size() const { return team->size(); }
+    // In a child process of the one that made it: the threads stayed behind in the parent, and joining them would wait
+    // for ever.
+    bool forked() const { return getpid() != process; }
+
     ThreadTeam &get() {
         if (forked()) {
             (void)team.release();
@@ -29,9 +34,6 @@ public:
     }
 
 private:
-    // Then the threads stayed behind in the parent, and joining them would wait for ever.
-    bool forked() const { return getpid() != process; }
-
     int wantedSize;
     std::unique_ptr<ThreadTeam> team;
     pid_t process = getpid();

@@ -77,7 +77,7 @@ void SharedPotential::compute(const System &system, const Results &results) {
 
 void SharedPotential::compute(const System &system, const cuda::DeviceArrays &arrays, const Results &results) {
     std::lock_guard<std::mutex> lock(mutex);
-    if (getpid() != process)
+    if (team.forked())
         throw InputError("a potential on a GPU does not survive fork(): start processes with the method 'spawn'");
     cuda::compute(*devicePotential, *device, system, arrays, results);
 }

@@ -2,8 +2,6 @@
 // The potentials behind the operator. TorchScript modules can hold tensors but no C++ objects of ours, so a module
 // holds a description of its potential, and this is where descriptions become potentials, once per process.
 
-#include <unistd.h>
-
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -46,7 +44,6 @@ private:
     ForkSafeTeam team;
     std::shared_ptr<cuda::Device> device;
     std::unique_ptr<cuda::DevicePotential> devicePotential;
-    pid_t process = getpid();
 };
 
 // The potential of this description on this GPU, or on the CPU; `precision` holds where the description leaves it open.
