@@ -153,6 +153,15 @@ def test_compile(model_path):
         forces.square().sum().backward()
 
 
+def test_export(model_path):
+    system = random_box(2)
+    potential = torch_potential(model_path, system)
+    given = tensor(system.positions), tensor(system.cell)
+    exported = torch.export.export(potential, given).module()
+    for got, wanted in zip(exported(*given), potential(*given), strict=True):
+        assert torch.equal(got, wanted)
+
+
 def test_meta_device(model_path):
     positions, *rest = arguments(model_path, random_box(2), torch.float32, virial=False)
     results = torch.ops.so3krates.evaluate(positions.to("meta"), *rest)
