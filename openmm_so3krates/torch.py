@@ -58,10 +58,18 @@ def describe_model(
     It holds the model's name or absolute path and its SHA-256. The model itself is loaded when the operator first
     meets the description, once per process; a file with another SHA-256 is then refused.
 
-    `model`, `lr_cutoff` (Å), `dispersion_switch_width` (Å), `threads`, `radial_table`, `allow_untrained_elements`: as
-    for `openmm_so3krates.Potential`. `precision`: "single", "double", or "auto": that of the positions given.
+    Args:
+        model: name of an installed model ("so3lr"), path of a model file, or a `Model`.
+        lr_cutoff: Å; this and the following as for `openmm_so3krates.Potential`.
+        dispersion_switch_width: Å.
+        precision: "single", "double", or "auto": that of the positions given.
+        threads: number of threads; None: one per processor that the process may use.
+        radial_table: splines in place of the radial networks in single precision.
+        allow_untrained_elements: compute elements the model was not trained on.
 
-    Raises `ModelError` if the model cannot be loaded, `ValueError` if a setting is out of range.
+    Raises:
+        ModelError: the model cannot be loaded.
+        ValueError: a setting is out of range.
     """
     if not isinstance(model, _engine.Model):
         model = _engine.Model.load(os.fspath(model))
@@ -107,7 +115,9 @@ class TorchPotential(torch.nn.Module):
         embed_model: keep the model file's bytes in the module, so that no file is needed where it is loaded.
         settings: as for `describe_model`.
 
-    Raises `ModelError` if the model cannot be loaded, `ValueError` if an argument cannot be used.
+    Raises:
+        ModelError: the model cannot be loaded.
+        ValueError: an argument cannot be used.
     """
 
     # Plain attributes, not buffers: they stay on the CPU when the module moves to a GPU.
