@@ -1,17 +1,18 @@
 # make md    sets everything up, gets SO3LR's weights and runs a capped alanine peptide for ten picoseconds
-# make test  runs the linters and all tests
+# make test  runs the linters and all tests; those of openmm-torch in an environment of their own
 # make test-long  runs what takes minutes to build: whole CUDA kernels of large shapes under the sanitizers, wheels
 # make wheel docs  makes dist/ (a wheel to give away), build/site/ (the documentation as web pages)
-# Both make and use .venv in this folder. PYTHON=python3.12 make … picks the Python to make it with.
+# They make and use .venv in this folder, make test .venv-torchforce as well. PYTHON=python3.12 make … picks the Python.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
+TORCHFORCE := .venv-torchforce
 CXX_SOURCES := $(shell find kernels tests -name '*.cpp' -o -name '*.h')
 BUILD_INPUTS := $(shell find kernels cmake CMakeLists.txt pyproject.toml -type f 2>/dev/null)
 OUTPUT ?= md-output
 
-.PHONY: md test test-long lint format wheel docs clean
+.PHONY: md test test-torchforce test-long lint format wheel docs clean
 
 md: $(VENV)/.installed
 	$(VENV)/bin/so3krates install so3lr
@@ -19,6 +20,12 @@ md: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev lint
 	$(RUN) pytest
+	$(MAKE) test-torchforce
+
+# With the OpenMM and the torch that openmm-torch was made for: the oldest torch and OpenMM that are supported.
+FORCE_TESTS := $(addprefix tests/openmm_force/test_,force_values.py force_serialization.py python_force.py)
+test-torchforce: $(TORCHFORCE)/.installed
+	$(TORCHFORCE)/bin/python -m pytest tests/torch_force tests/torch_operator $(FORCE_TESTS)
 
 test-long: $(VENV)/.installed-dev
 	$(RUN) pytest -m long
@@ -40,10 +47,10 @@ docs: build/docs-venv/.installed
 	build/docs-venv/bin/python -m mkdocs build --strict
 
 clean:
-	rm -rf build dist $(VENV) $(OUTPUT)
+	rm -rf build dist $(VENV) $(TORCHFORCE) $(OUTPUT)
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV) || { echo "could not make a virtual environment: on Debian and Ubuntu, apt install python3-venv python3-dev g++" >&2; exit 1; }
+$(VENV)/bin/python $(TORCHFORCE)/bin/python: %/bin/python:
+	$(PYTHON) -m venv $* || { echo "could not make a virtual environment: on Debian and Ubuntu, apt install python3-venv python3-dev g++" >&2; exit 1; }
 
 # Requirements are pinned: OpenMM because the glue is tied to its minor version, the rest so that every machine gets
 # what was tested.
@@ -60,4 +67,13 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt
 build/docs-venv/.installed: requirements/docs.txt
 	$(PYTHON) -m venv build/docs-venv
 	build/docs-venv/bin/python -m pip install -q -r requirements/docs.txt
+	touch $@
+
+# --no-deps and the installed OpenMM: the package is built for the one that is there (docs/openmm_force.md). The engine
+# knows neither OpenMM nor torch: the library that .venv was built with saves the minutes of compiling it again.
+$(TORCHFORCE)/.installed: $(TORCHFORCE)/bin/python requirements/torchforce.txt $(VENV)/.installed
+	$(TORCHFORCE)/bin/python -m pip install -q -r requirements/torchforce.txt
+	engine=$$(ls -t $(CURDIR)/build/cp*/kernels/libso3krates_engine.a | head -n 1) && \
+	$(TORCHFORCE)/bin/python -m pip install -q --no-build-isolation --no-deps -C build-dir=build/torchforce \
+		-C cmake.define.SO3KRATES_ENGINE=$$engine -e .
 	touch $@

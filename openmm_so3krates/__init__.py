@@ -36,6 +36,10 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_LAZY])
 
 
+if "torch" in sys.modules:
+    # The operators, so that saved modules can be loaded. A torch too old for them is told of by openmm_so3krates.torch.
+    with contextlib.suppress(ImportError):
+        importlib.import_module(".torch", __name__)
 if "openmm" in sys.modules:
     # Beside an OpenMM it was not built for the rest of the package still works; using SO3kratesForce tells the reason.
     with contextlib.suppress(ImportError):

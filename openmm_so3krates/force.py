@@ -298,8 +298,60 @@ class SO3kratesForce(openmm.Force):
             dipole=values["dipole"] * (unit.elementary_charge * unit.nanometer),
         )
 
+    # -- as other forces -----------------------------------------------------------------------
+
+    def to_torch_force(self, threads: int | None = None) -> openmm.Force:
+        """The same energy as a TorchForce of openmm-torch.
+
+        It is a copy of this force as it is: later changes do not reach it, and its charge, spin and scale are
+        fixed. It has no bonds, so OpenMM does not know which atoms make a molecule. In precision "auto" it computes in
+        the precision of the positions that openmm-torch hands over: double on the Reference and CPU platforms.
+
+        `threads`: as for `Potential`. Needs openmm-torch, and torch imported before openmm (docs/torch.md).
+
+        Raises `ImportError` if openmm-torch or torch cannot be used, `ValueError` if the force has a scale parameter
+        and as `Potential` does.
+        """
+        from .torch_force import make_torch_force
+
+        return make_torch_force(self, threads)
+
+    def to_python_torch_force(self, threads: int | None = None) -> openmm.Force:
+        """The same energy as a PythonTorchForce, which openmm-torch has in versions later than 1.5.
+
+        As `to_torch_force`, but each step passes through Python, and XML of a System with it holds a pickle: read only
+        your own.
+        """
+        from .torch_force import make_python_torch_force
+
+        return make_python_torch_force(self, threads)
+
+    def to_python_force(self, device: str = "cpu", threads: int | None = None) -> openmm.Force:
+        """The same energy as OpenMM's PythonForce (OpenMM 8.5 or newer), for any platform of OpenMM.
+
+        It is a copy of this force as it is, with fixed charge, spin and scale and without bonds; it follows its scale
+        parameter, but gives no derivative by it. In precision "auto" it computes in single precision. Each step passes
+        through Python, and through the host's memory.
+
+        `device`, `threads`: as for `Potential`; the platform the System is on does not matter.
+
+        XML of a System with it holds a pickle, which OpenMM executes when it reads the XML: read only your own.
+
+        Raises `RuntimeError` if OpenMM has no PythonForce, `ValueError` if the force was asked for the derivative by
+        its scale parameter, and what `Potential` raises.
+        """
+        from .python_force import make_python_force
+
+        return make_python_force(self, device, threads)
+
     def __repr__(self) -> str:
         return f"<SO3kratesForce of {self.getModelName()!r} on {len(self.getAtomicNumbers())} atoms>"
+
+    def _model(self) -> Model:
+        """The model, as `Potential` takes it; no file is read."""
+        from .potential import Model
+
+        return Model.from_bytes(_openmm.get_model_file(self), self.getModelName())
 
     def _refuse_untrained_elements(self) -> None:
         trained = _openmm.get_elements(self)

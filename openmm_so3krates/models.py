@@ -79,6 +79,12 @@ def resolve(name: str | os.PathLike) -> Path:
     return path
 
 
+def lasting_name(name: str) -> str:
+    """What leads to the same model from another working directory: a path made absolute, a name as it is."""
+    is_path = "/" in name or name.endswith(".safetensors")
+    return os.path.abspath(name) if is_path else name
+
+
 def installed() -> list[str]:
     """The names of the models in the cache folder."""
     folder = cache_folder()

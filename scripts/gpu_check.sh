@@ -138,7 +138,7 @@ rm -f "$OUT/.times.json" "$OUT/.times-plain.json"
 part machine 20 bash -c describe
 if part environment 60 bash -c make_venv && part build "$BUILD_LIMIT" bash -c build; then
     part info 60 bash -c info
-    part tests 200 "$RUN" -m pytest -m gpu -p no:cacheprovider tests/cuda
+    part tests 200 "$RUN" -m pytest -m gpu -p no:cacheprovider tests/cuda tests/torch_operator
     part times 90 bash -c times
     part memcheck 70 bash -c "sanitize memcheck"
     part racecheck 70 bash -c "sanitize racecheck"

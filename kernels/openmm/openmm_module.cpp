@@ -166,6 +166,7 @@ PYBIND11_MODULE(_openmm, m) {
     m.def("is_so3krates", [](py::handle force) { return find(force) != nullptr; });
     m.def("get_model_name", [](py::handle force) { return get(force).getModel().name(); });
     m.def("get_model_hash", [](py::handle force) { return get(force).getModel().sha256(); });
+    m.def("get_model_file", [](py::handle force) { return py::bytes(get(force).getModel().bytes()); });
     m.def("get_elements", [](py::handle force) { return get(force).getModel().hyperparameters().elements; });
     m.def("get_atomic_numbers", [](py::handle force) { return get(force).getAtomicNumbers(); });
     m.def("get_particles", [](py::handle force) { return get(force).getParticles(); });

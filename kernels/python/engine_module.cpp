@@ -4,8 +4,6 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -20,6 +18,7 @@
 #include "neighbors/neighbor_list.h"
 #include "potential.h"
 #include "python/potential_arrays.h"
+#include "threads/fork_safe_team.h"
 
 namespace py = pybind11;
 using namespace so3krates;
@@ -32,7 +31,8 @@ public:
     // device: "cpu", "cuda" or "cuda:INDEX".
     PythonPotential(std::shared_ptr<const Model> model, const std::string &device, const std::string &precision,
                     std::optional<double> lrCutoff, std::optional<double> dispersionSwitchWidth, int threads,
-                    bool allowUntrainedElements, bool radialTable) {
+                    bool allowUntrainedElements, bool radialTable)
+        : team(device == "cpu" ? threads : 1) {
         Options options;
         if (precision == "double")
             options.precision = Precision::Double;
@@ -54,13 +54,6 @@ public:
         } else {
             potential = Potential::create(std::move(model), options);
         }
-        wantedThreads = onDevice ? 1 : threads;
-        team = makeThreadTeam(wantedThreads);
-    }
-
-    ~PythonPotential() {
-        if (forked())
-            (void)team.release();
     }
 
     // As computeArrays().
@@ -68,10 +61,10 @@ public:
                      const Doubles &charges, const Doubles &spins, bool forces, bool virial) {
         const auto evaluate = [&](const System &system, const Results &results) {
             std::lock_guard<std::mutex> lock(mutex); // one work space: calls take turns
-            surviveFork();
+            refuseFork();
             Results wanted = results;
             wanted.stageTimes = timesStages ? &times : nullptr;
-            potential->compute(system, wanted, *team);
+            potential->compute(system, wanted, team.get());
         };
         return computeArrays(evaluate, atomicNumbers, &positions, offsets, cells, charges, spins, forces, virial);
     }
@@ -83,7 +76,7 @@ public:
                              const Doubles &cells, const Doubles &charges, const Doubles &spins, bool virial) {
         const auto evaluate = [&](const System &system, const Results &results) {
             std::lock_guard<std::mutex> lock(mutex);
-            surviveFork();
+            refuseFork();
             cuda::compute(*onDevice, *device, system, deviceArrays(positions, strides, isSingle, outputs, stream),
                           results);
         };
@@ -91,7 +84,7 @@ public:
     }
 
     bool isOnGpu() const { return onDevice; }
-    int threads() const { return team->size(); }
+    int threads() const { return team.size(); }
     std::string implementation() const { return potential->implementation(); }
 
     std::vector<StageTime> stageTimes() {
@@ -112,28 +105,18 @@ private:
         return std::stoi(digits);
     }
 
-    // Then the workers stayed behind in the parent, and joining them would wait for ever.
-    bool forked() const { return getpid() != process; }
-
-    void surviveFork() {
-        if (!forked())
-            return;
-        if (onDevice)
+    void refuseFork() const {
+        if (onDevice && team.forked())
             throw InputError("a potential on a GPU does not survive fork(): make a new one in the child process, or "
                              "start processes with the method 'spawn'");
-        (void)team.release();
-        team = makeThreadTeam(wantedThreads);
-        process = getpid();
     }
 
     std::shared_ptr<cuda::Device> device;
     std::unique_ptr<Potential> potential;
     cuda::DevicePotential *onDevice = nullptr; // `potential`, if it is on a GPU
-    std::unique_ptr<ThreadTeam> team;
-    int wantedThreads = 0;
+    ForkSafeTeam team;
     std::vector<StageTime> times; // of the last evaluation with timesStages
     std::mutex mutex;
-    pid_t process = getpid();
 };
 
 py::tuple neighborList(Doubles positions, double cutoff, std::optional<Doubles> cell) {
@@ -202,6 +185,7 @@ PYBIND11_MODULE(_engine, m) {
         .def_static("resolve", &Model::resolve)
         .def_property_readonly("name", &Model::name)
         .def_property_readonly("sha256", &Model::sha256)
+        .def_property_readonly("file_bytes", [](const Model &model) { return py::bytes(model.bytes()); })
         .def_property_readonly("metadata", &Model::metadata);
     py::class_<PythonPotential>(m, "Potential")
         .def(py::init([](const std::shared_ptr<Model> &model, const std::string &device, const std::string &precision,

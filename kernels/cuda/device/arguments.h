@@ -14,6 +14,7 @@ struct NeighborMatrix {
     int *senders; // [N][capacity]
     int *images;  // [N][capacity] index into shifts
     int capacity;
+    int unused; // 0: without it there would be any number in its place, which the emulation may take for a pointer
 };
 
 struct Atoms {

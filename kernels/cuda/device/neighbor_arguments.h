@@ -39,6 +39,7 @@ struct Candidates {
     double *positions;                     // [N][3] as given, when the candidates were made
     int *wraps;                            // [N][3] likewise
     int capacity;
+    int unused; // as in NeighborMatrix
 };
 
 // Atoms by cell: atoms[starts[b] .. starts[b+1]) have their cell in bucket b, a hash of cell and molecule.
@@ -48,6 +49,7 @@ struct CellBuckets {
     int *cursor;    // [buckets] atoms placed so far, zero before
     int *atoms;     // [N]
     int numBuckets; // a power of two
+    int unused;     // as in NeighborMatrix
 };
 
 struct ListArguments {
