@@ -28,13 +28,15 @@ if importlib.util.find_spec(f"{__package__}._openmm") is None:
         "openmm_so3krates was built without its OpenMM part; install it again without SO3KRATES_OPENMM=OFF"
     )
 try:
-    from . import _openmm
+    from . import _openmm, platforms
 except ImportError as error:
     raise ImportError(
         f"SO3kratesForce cannot be used with OpenMM {openmm.version.short_version}: {error}. It needs the minor "
         "version it was compiled against: install that one, or reinstall openmm_so3krates beside this OpenMM "
         "(pip install --no-build-isolation --force-reinstall --no-deps)"
     ) from error
+
+platforms.load()
 
 PRECISIONS = ("auto", "single", "double")
 

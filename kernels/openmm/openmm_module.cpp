@@ -19,6 +19,7 @@
 #include "openmm/serialization/SerializationProxy.h"
 #include "register.h"
 #include "so3krates_force.h"
+#include "so3krates_kernel.h"
 #include "system_checks.h"
 
 namespace py = pybind11;
@@ -163,6 +164,13 @@ PYBIND11_MODULE(_openmm, m) {
 
     m.attr("openmm_version") = SO3KRATES_OPENMM_VERSION;
     m.def("create", &create, py::arg("model"), py::arg("atomic_numbers"), py::arg("particles"));
+    m.def(
+        "supports",
+        [](const std::string &platform) {
+            return OpenMM::Platform::getPlatformByName(platform).supportsKernels(
+                {SO3kratesPlugin::CalcSO3kratesForceKernel::Name()});
+        },
+        py::arg("platform"), "Whether SO3kratesForce is known to a platform that OpenMM has loaded.");
     m.def("is_so3krates", [](py::handle force) { return find(force) != nullptr; });
     m.def("get_model_name", [](py::handle force) { return get(force).getModel().name(); });
     m.def("get_model_hash", [](py::handle force) { return get(force).getModel().sha256(); });
