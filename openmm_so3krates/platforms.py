@@ -8,7 +8,9 @@ import openmm
 
 from . import _openmm
 
-GPU_PLATFORMS = ("CUDA", "OpenCL", "HIP")
+# There the force is computed by the CPU, whatever the platform's own device is.
+COMPUTED_BY_CPU = ("OpenCL", "HIP")
+GPU_PLATFORMS = ("CUDA", *COMPUTED_BY_CPU)
 
 # Platforms that OpenMM has but SO3kratesForce cannot use, and why.
 problems: dict[str, str] = {}
