@@ -300,6 +300,14 @@ class SO3kratesForce(openmm.Force):
             dipole=values["dipole"] * (unit.elementary_charge * unit.nanometer),
         )
 
+    def getImplementation(self, context: openmm.Context) -> str:
+        """What computes this force in a Context: "CPU avx2 single"; with CUDA also the GPU, and "CUDA graph" if the last
+        evaluation was replayed from one.
+
+        Raises `OpenMMException` if this force is not in the Context's System, and `TypeError` if `context` is no Context.
+        """
+        return _openmm.get_implementation(self, context)
+
     def __repr__(self) -> str:
         return f"<SO3kratesForce of {self.getModelName()!r} on {len(self.getAtomicNumbers())} atoms>"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import openmm
 
 from . import _openmm
+from .cuda import nvrtc_folders
 
 # There the force is computed by the CPU, whatever the platform's own device is.
 COMPUTED_BY_CPU = ("OpenCL", "HIP")
@@ -22,6 +23,8 @@ def load() -> None:
     Never raises: what cannot be loaded leaves the other platforms as they are, and its reason in `problems`.
     """
     present = {openmm.Platform.getPlatform(index).getName() for index in range(openmm.Platform.getNumPlatforms())}
+    if "CUDA" in present:
+        _openmm.set_nvrtc_folders(nvrtc_folders())
     for name in GPU_PLATFORMS:
         if name not in present or _openmm.supports(name):
             continue

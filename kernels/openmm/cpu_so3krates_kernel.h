@@ -19,6 +19,7 @@ public:
                    const Scaling &scaling) override;
     SO3kratesPrediction predict(OpenMM::ContextImpl &context) override;
     void copyParametersToContext(OpenMM::ContextImpl &context, const SO3kratesForce &force) override;
+    std::string implementation() const override { return potential->implementation(); }
 
 private:
     std::optional<Region> region;

@@ -13,6 +13,7 @@
 #include <string>
 #include <typeinfo>
 
+#include "cuda_evaluation.h"
 #include "openmm/Context.h"
 #include "openmm/OpenMMException.h"
 #include "openmm/Platform.h"
@@ -171,6 +172,8 @@ PYBIND11_MODULE(_openmm, m) {
                 {SO3kratesPlugin::CalcSO3kratesForceKernel::Name()});
         },
         py::arg("platform"), "Whether SO3kratesForce is known to a platform that OpenMM has loaded.");
+    m.def("set_nvrtc_folders", &SO3kratesPlugin::setNvrtcFolders, py::arg("folders"),
+          "Where to look for NVIDIA's run-time compiler first; this library's engine is not that of _engine.");
     m.def("is_so3krates", [](py::handle force) { return find(force) != nullptr; });
     m.def("get_model_name", [](py::handle force) { return get(force).getModel().name(); });
     m.def("get_model_hash", [](py::handle force) { return get(force).getModel().sha256(); });
@@ -196,6 +199,9 @@ PYBIND11_MODULE(_openmm, m) {
         checked([&] { get(force).addEnergyParameterDerivative(name); });
     });
     m.def("get_prediction", &getPrediction);
+    m.def("get_implementation", [](py::handle force, py::handle context) {
+        return get(force).getImplementation(*pointer<OpenMM::Context>(context, "Context"));
+    });
     m.def("get_lr_cutoff", [](py::handle force) { return get(force).getLRCutoff(); });
     m.def("set_lr_cutoff", [](py::handle force, double value) { checked([&] { get(force).setLRCutoff(value); }); });
     m.def("get_dispersion_switch_width", [](py::handle force) { return get(force).getDispersionSwitchWidth(); });
