@@ -301,10 +301,10 @@ class SO3kratesForce(openmm.Force):
         )
 
     def getImplementation(self, context: openmm.Context) -> str:
-        """What computes this force in a Context: "CPU avx2 single"; with CUDA also the GPU, and "CUDA graph" if the last
-        evaluation was replayed from one.
+        """What computes this force in a Context: "CPU avx2 single"; on CUDA also the GPU, and whether the last
+        evaluation was replayed from a CUDA graph.
 
-        Raises `OpenMMException` if this force is not in the Context's System, and `TypeError` if `context` is no Context.
+        Raises `OpenMMException` if this force is not in the Context's System, `TypeError` if `context` is no Context.
         """
         return _openmm.get_implementation(self, context)
 

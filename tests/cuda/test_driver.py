@@ -184,7 +184,8 @@ def test_graph_for_the_default_stream(model, driver, nvrtc):
     source, target = device.allocate(24), device.allocate(24)
     device.upload(source, np.array([1.0, 2.0, 3.0]).tobytes())
     driver.forget_calls()
-    graph = device.record(lambda: device.launch("so3kTest", 1, 32, 0, self_test_arguments(source, target, 2.0, 3)))
+    arguments = self_test_arguments(source, target, 2.0, 3)
+    graph = device.record(partial(device.launch, "so3kTest", 1, 32, 0, arguments))
     assert [driver.calls[0], driver.calls[-1]] == ["cuStreamCreate 1", "cuStreamDestroy_v2"]  # non-blocking
     assert device.stream == 0
     device.replay(graph)
@@ -195,7 +196,7 @@ def test_graph_for_the_default_stream(model, driver, nvrtc):
     run_self_test(device)
     device.release(source)
     device.release(target)
-    del graph, device
+    del graph
     assert "stream" not in driver.leaks and "graph" not in driver.leaks
 
 

@@ -14,7 +14,6 @@ from openmm import unit
 from openmm_helpers import (
     EV,
     box_of,
-    case_context,
     energy_of,
     forces_of,
     make_context,
@@ -218,7 +217,7 @@ def test_parameters_and_predictions(so3lr, platform):
 def test_the_dipole_is_of_the_positions_that_a_state_shows(so3lr, platform):
     """Also where OpenMM has moved the molecule into the box."""
     system, positions, particles = a_mixture(so3lr, periodic=False)
-    context = gpu_context(system, positions + [0.0, 0.0, 60.0], platform)
+    context = gpu_context(system, positions + np.array([0.0, 0.0, 60.0]), platform)
     context.getIntegrator().step(260)
     prediction = SO3kratesForce(system.getForce(1)).getPrediction(context)
     charges = prediction.partial_charges.value_in_unit(unit.elementary_charge)
