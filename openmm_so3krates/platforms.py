@@ -17,12 +17,17 @@ GPU_PLATFORMS = ("CUDA", *COMPUTED_BY_CPU)
 problems: dict[str, str] = {}
 
 
+def supported() -> list[str]:
+    """OpenMM's platforms here on which SO3kratesForce can be computed."""
+    return [name for name in _present() if _openmm.supports(name)]
+
+
 def load() -> None:
     """Makes SO3kratesForce known to every platform that OpenMM has loaded. May be called again after more were.
 
     Never raises: what cannot be loaded leaves the other platforms as they are, and its reason in `problems`.
     """
-    present = {openmm.Platform.getPlatform(index).getName() for index in range(openmm.Platform.getNumPlatforms())}
+    present = _present()
     if "CUDA" in present:
         _openmm.set_nvrtc_folders(nvrtc_folders())
     for name in GPU_PLATFORMS:
@@ -40,3 +45,7 @@ def load() -> None:
             openmm.Platform.loadPluginLibrary(str(library))
         except openmm.OpenMMException as error:
             problems[name] = f"{library.name} cannot be loaded: {error}"
+
+
+def _present() -> list[str]:
+    return [openmm.Platform.getPlatform(index).getName() for index in range(openmm.Platform.getNumPlatforms())]
