@@ -85,6 +85,30 @@ def test_in_the_context_precision_by_default(so3lr, platform):
             assert error > 1e-9
 
 
+def test_what_computes(so3lr, platform):
+    context = context_of(so3lr, load_case("water"), platform)
+    force = SO3kratesForce(context.getSystem().getForce(0))
+    for _ in range(2):
+        forces_of(context)
+    name = force.getImplementation(context)
+    if platform == "CUDA":
+        assert name.startswith("CUDA ") and " double" in name and name.endswith(", CUDA graph")
+    else:
+        assert name.startswith("CPU ") and name.endswith(" double, exact radial networks")
+
+
+def test_denser_than_before(so3lr, platform):
+    """Neighbor lists that no longer fit are made larger within the evaluation, and recorded anew."""
+    case = load_case("water_64_lr6")
+    context = context_of(so3lr, case, platform)
+    for scale in (3, 3, 1, 1, 3, 1):
+        context.setPeriodicBoxVectors(*(scale * case.cell / 10))
+        molecules = case.positions.reshape(-1, 3, 3)
+        shifts = (scale - 1) * molecules[:, :1]
+        context.setPositions((molecules + shifts).reshape(-1, 3) / 10)
+        assert_as_on_reference(context)
+
+
 def a_mixture(so3lr, periodic):
     """Two waters at opposite edges of the box among argons of the waters' masses, the waters' atoms in any order."""
     case = load_case("two_waters_far")
