@@ -25,41 +25,48 @@ def _compile(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.fixture(scope="module", params=[12, 13])
-def plugin(request, tmp_path_factory) -> Path:
-    """libOpenMMCUDA.so of the same version as OpenMM, from its wheel, with what it needs beside it."""
-    major = request.param
+def fetched_plugin(package: str, platform: str, folder: Path) -> Path:
+    """The library of one of OpenMM's platforms, of the same version as OpenMM, from its wheel."""
     wheels = ROOT / "build" / "wheels"
-    requirement = f"openmm-cuda-{major}=={metadata.version('openmm')}"
+    version = metadata.version("openmm")
+    requirement = f"openmm-{package}=={version}"
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(wheels), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"{requirement} cannot be downloaded: {done.stderr.strip().splitlines()[-1]}")
-    folder = tmp_path_factory.mktemp(f"cuda{major}")
-    (wheel,) = wheels.glob(f"openmm_cuda_{major}-{metadata.version('openmm')}-*.whl")
+    (wheel,) = wheels.glob(f"openmm_{package.replace('-', '_')}-{version}-*.whl")
+    inside = f"OpenMM.libs/lib/plugins/libOpenMM{platform}.so"
     with zipfile.ZipFile(wheel) as archive:
-        archive.extract("OpenMM.libs/lib/plugins/libOpenMMCUDA.so", folder)
-    library = Path(shutil.move(folder / "OpenMM.libs/lib/plugins/libOpenMMCUDA.so", folder))
-    _make_stubs(folder, library, major)
-    return library
+        archive.extract(inside, folder)
+    return Path(shutil.move(folder / inside, folder))
 
 
-def _make_stubs(folder: Path, library: Path, major: int) -> None:
-    """The libraries that libOpenMMCUDA.so is linked with; symbols of NVRTC and cuFFT have versions."""
+def stub_library(folder: Path, soname: str, functions: dict[str, list[str]]) -> None:
+    """A library whose functions only fail; functions: names by the version of the symbols, "" for none."""
+    source, versions = folder / f"{soname}.cpp", folder / f"{soname}.versions"
+    names = [name for group in functions.values() for name in group]
+    source.write_text("".join(f'extern "C" int {name}() {{ return 1; }}\n' for name in names))
+    versions.write_text("".join(f"{v} {{ global: {'; '.join(n)}; }};\n" for v, n in functions.items() if v))
+    script = [f"-Wl,--version-script,{versions}"] if any(functions) else []
+    _compile("-fPIC", "-shared", f"-Wl,-soname,{soname}", *script, source, "-o", folder / soname)
+
+
+@pytest.fixture(scope="module", params=[12, 13])
+def plugin(request, tmp_path_factory) -> Path:
+    """libOpenMMCUDA.so with what it is linked to beside it: the pretended GPU, NVRTC, and a cuFFT that only fails."""
+    folder = tmp_path_factory.mktemp(f"cuda{request.param}")
+    library = fetched_plugin(f"cuda-{request.param}", "CUDA", folder)
     _compile("-std=c++17", "-O1", "-fPIC", "-shared", HERE / "stub_gpu.cpp", "-o", folder / "libcuda.so.1", "-ldl")
-    undefined = subprocess.run(["nm", "-D", "--undefined-only", str(library)], capture_output=True, text=True).stdout
-    cufft = sorted(set(re.findall(r" (cufft\w+)@", undefined)))
-    (soname,) = set(re.findall(r"@(libcufft\.so\.\d+)", undefined))
-    source = folder / "cufft.cpp"
-    source.write_text("".join(f'extern "C" int {name}() {{ return 1; }}\n' for name in cufft))
-    for name, arguments in {
-        soname: [source],
-        f"libnvrtc.so.{major}": [HERE / "stub_libnvrtc.cpp", f"-DSTUB_MAJOR={major}", "-fvisibility=hidden"],
-    }.items():
-        versions = folder / f"{name}.versions"
-        versions.write_text(f"{name} {{ global: *; }};\n")
-        flags = ["-std=c++17", "-fPIC", "-shared", f"-Wl,-soname,{name},--version-script,{versions}"]
-        _compile(*flags, *arguments, "-o", folder / name)
+    symbols = subprocess.run(["nm", "-D", "--undefined-only", str(library)], capture_output=True, text=True).stdout
+    (soname,) = set(re.findall(r"@(libcufft\.so\.\d+)", symbols))
+    stub_library(folder, soname, {soname: sorted(set(re.findall(r" (cufft\w+)@", symbols)))})
+    nvrtc = f"libnvrtc.so.{request.param}"
+    versions = folder / "nvrtc.versions"
+    versions.write_text(f"{nvrtc} {{ global: *; }};\n")
+    flags = ["-std=c++17", "-fPIC", "-shared", "-fvisibility=hidden", f"-DSTUB_MAJOR={request.param}"]
+    flags.append(f"-Wl,-soname,{nvrtc},--version-script,{versions}")
+    _compile(*flags, HERE / "stub_libnvrtc.cpp", "-o", folder / nvrtc)
+    return library
 
 
 @pytest.fixture
@@ -74,7 +81,7 @@ def run(plugin, emulated, tmp_path):
             **os.environ,
             "LD_LIBRARY_PATH": str(folder),
             "LD_BIND_NOW": "1",  # every symbol of our library must be there
-            "SO3KRATES_NVRTC": str(next(folder.glob("libnvrtc.so.*[0-9]"))),
+            "SO3KRATES_NVRTC": str(next(folder.glob("libnvrtc.so.*"))),
             "SO3KRATES_HOME": str(tmp_path / "home"),
             "SO3KRATES_EMULATED": emulated("odd_double").__file__,
             "OPENMM_CACHE_DIR": str(tmp_path),  # what is compiled here must not stay
@@ -147,3 +154,22 @@ def test_without_graphs(run):
     for kind in ("molecule", "periodic"):
         assert max(results[kind]["errors"]) < 1e-8
         assert not any("graph" in text for text in results[kind]["implementations"])
+
+
+def test_hip_library_loads(tmp_path):
+    """HIP has nothing but this: all symbols are there, and the force is known to OpenMM's real HIP platform."""
+    library = fetched_plugin("hip-7", "HIP", tmp_path)
+    symbols = subprocess.run(["nm", "-D", "--undefined-only", str(library)], capture_output=True, text=True).stdout
+    for soname, pattern in (("libamdhip64.so.7", r" (hip(?!rtc)\w+)@(\S+)"), ("libhiprtc.so.7", r" (hiprtc\w+)()")):
+        found = sorted(set(re.findall(pattern, symbols)))
+        stub_library(tmp_path, soname, {version: [n for n, v in found if v == version] for _, version in found})
+    script = (
+        "import sys, openmm; openmm.Platform.loadPluginLibrary(sys.argv[1])\n"
+        "from openmm_so3krates import platforms; import openmm_so3krates.force\n"
+        "print(platforms.supported(), platforms.problems)"
+    )
+    env = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path), "LD_BIND_NOW": "1"}
+    command = [sys.executable, "-c", script, str(library)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "'HIP'" in done.stdout and done.stdout.strip().endswith("{}")
