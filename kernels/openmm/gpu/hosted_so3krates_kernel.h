@@ -1,39 +1,28 @@
 #pragma once
-// SO3kratesForce on devices that the engine cannot compute on: positions come to the host, its processors compute,
+// SO3kratesForce on devices that the engine cannot compute on: positions come to the host, its processor computes,
 // forces go back.
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "gpu/region_arrays.h"
-#include "so3krates_kernel.h"
+#include "gpu/gpu_so3krates_kernel.h"
 
 namespace SO3kratesPlugin {
 
-class HostedCalcSO3kratesForceKernel : public CalcSO3kratesForceKernel {
+class HostedCalcSO3kratesForceKernel : public GpuCalcSO3kratesForceKernel {
 public:
-    HostedCalcSO3kratesForceKernel(const std::string &name, const OpenMM::Platform &platform,
-                                   OpenMM::ComputeContext &context)
-        : CalcSO3kratesForceKernel(name, platform), gpu(context) {}
+    using GpuCalcSO3kratesForceKernel::GpuCalcSO3kratesForceKernel;
     ~HostedCalcSO3kratesForceKernel() override;
-    void initialize(const OpenMM::System &system, const SO3kratesForce &force) override;
-    double execute(OpenMM::ContextImpl &context, bool includeForces, bool includeEnergy,
-                   const Scaling &scaling) override;
-    SO3kratesPrediction predict(OpenMM::ContextImpl &context) override;
-    void copyParametersToContext(OpenMM::ContextImpl &context, const SO3kratesForce &force) override;
-    std::string implementation() const override { return potential->implementation(); }
+    std::string implementation() const override { return engine->implementation(); }
 
 private:
-    void takeBox();
-    OpenMM::ComputeContext &gpu;
-    std::optional<Region> region;
-    std::unique_ptr<so3krates::Potential> potential;
-    std::unique_ptr<RegionArrays> arrays;
+    void createEngine(const SO3kratesForce &force) override;
+    so3krates::Energies evaluate(bool forces, bool energies, double factor) override;
+    so3krates::Potential &potential() override { return *engine; }
+    std::unique_ptr<so3krates::Potential> engine;
     std::unique_ptr<OpenMM::ComputeArray> exchange; // [atoms][3] positions, then forces
-    std::vector<double> forces;                     // [atoms][3] eV/Å
-    std::string derivativeParameter;                // empty: no derivative is wanted
+    std::vector<double> forcesOnHost;               // [atoms][3] eV/Å
 };
 
 } // namespace SO3kratesPlugin
