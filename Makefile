@@ -12,13 +12,13 @@ CXX_SOURCES := $(shell find kernels tests -name '*.cpp' -o -name '*.h')
 BUILD_INPUTS := $(shell find kernels cmake CMakeLists.txt pyproject.toml -type f 2>/dev/null)
 OUTPUT ?= md-output
 
-.PHONY: md test test-torchforce test-long lint format wheel docs clean
+.PHONY: md test opencl test-torchforce test-long lint format wheel docs clean
 
 md: $(VENV)/.installed
 	$(VENV)/bin/so3krates install so3lr
 	$(VENV)/bin/so3krates md examples/ac_ala3_nhme.pdb --model so3lr --temperature 300 --time 10ps --output $(OUTPUT) --overwrite
 
-test: $(VENV)/.installed-dev lint
+test: $(VENV)/.installed-dev lint opencl
 	$(RUN) pytest
 	$(MAKE) test-torchforce
 
@@ -26,6 +26,12 @@ test: $(VENV)/.installed-dev lint
 FORCE_TESTS := $(addprefix tests/openmm_force/test_,force_values.py force_serialization.py python_force.py)
 test-torchforce: $(TORCHFORCE)/.installed
 	$(TORCHFORCE)/bin/python -m pytest tests/torch_force tests/torch_operator $(FORCE_TESTS)
+
+# OpenMM's OpenCL platform on the CPU (PoCL), where Debian's packages can be installed; its tests are skipped elsewhere.
+opencl:
+	@ls /etc/OpenCL/vendors/*.icd >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends pocl-opencl-icd ocl-icd-libopencl1; } || \
+	echo "no OpenCL: tests on OpenMM's OpenCL platform will be skipped (as root: apt-get install pocl-opencl-icd)"
 
 test-long: $(VENV)/.installed-dev
 	$(RUN) pytest -m long

@@ -28,13 +28,15 @@ if importlib.util.find_spec(f"{__package__}._openmm") is None:
         "openmm_so3krates was built without its OpenMM part; install it again without SO3KRATES_OPENMM=OFF"
     )
 try:
-    from . import _openmm
+    from . import _openmm, platforms
 except ImportError as error:
     raise ImportError(
         f"SO3kratesForce cannot be used with OpenMM {openmm.version.short_version}: {error}. It needs the minor "
         "version it was compiled against: install that one, or reinstall openmm_so3krates beside this OpenMM "
         "(pip install --no-build-isolation --force-reinstall --no-deps)"
     ) from error
+
+platforms.load()
 
 PRECISIONS = ("auto", "single", "double")
 
@@ -297,6 +299,14 @@ class SO3kratesForce(openmm.Force):
             hirshfeld_ratios=values["hirshfeld_ratios"],
             dipole=values["dipole"] * (unit.elementary_charge * unit.nanometer),
         )
+
+    def getImplementation(self, context: openmm.Context) -> str:
+        """What computes this force in a Context: "CPU avx2 single"; on CUDA also the GPU, and whether the last
+        evaluation was replayed from a CUDA graph.
+
+        Raises `OpenMMException` if this force is not in the Context's System, `TypeError` if `context` is no Context.
+        """
+        return _openmm.get_implementation(self, context)
 
     # -- as other forces -----------------------------------------------------------------------
 

@@ -6,9 +6,9 @@
 #   PYTHON=python3.12 scripts/gpu_check.sh
 #
 # Taken from the Python it finds: numpy, torch, safetensors, tqdm, pytest, hypothesis, scipy, pybind11,
-# scikit-build-core, cmake, ninja; NVRTC from torch's packages. OpenMM is not needed. What is missing can lie in wheels/
-# (installed from there, never from an index), and so can the model: wheels/so3lr.safetensors. Without it the parts that
-# need SO3LR fail, unless it is installed already.
+# scikit-build-core, cmake, ninja; NVRTC from torch's packages. OpenMM and its CUDA platform are tested if they are
+# there. What is missing can lie in wheels/ (installed from there, never from an index), and so can the model:
+# wheels/so3lr.safetensors. Without it the parts that need SO3LR fail, unless it is installed already.
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -75,7 +75,7 @@ PY
 
 build() {
     "$RUN" -m pip install -q --no-build-isolation --no-deps --no-index -e . \
-        -C build-dir="$OUT/.build" -C cmake.define.SO3KRATES_OPENMM=OFF \
+        -C build-dir="$OUT/.build" -C cmake.define.SO3KRATES_OPENMM="$("$RUN" -c "import openmm" 2>/dev/null && echo ON || echo OFF)" \
         -C cmake.define.pybind11_DIR="$("$RUN" -m pybind11 --cmakedir)"
 }
 
@@ -85,6 +85,12 @@ info() {
 from openmm_so3krates import _engine
 info = _engine.cuda_info()
 assert info['driver']['found'] and info['devices'] and info['nvrtc']['found'], info"
+}
+
+# Where OpenMM has its CUDA platform. A thousand Contexts would take minutes.
+openmm() {
+    "$RUN" -c "import openmm; openmm.Platform.getPlatform('CUDA')" || return 77
+    "$RUN" -m pytest -m gpu -p no:cacheprovider tests/openmm_force -k "not come_and_go"
 }
 
 # sanitize TOOL: on a small box; any finding is a failure. Without the tool the part is skipped.
@@ -123,7 +129,7 @@ PY
 }
 
 RUN=$OUT/.venv/bin/python
-export -f describe make_venv build info sanitize times profile report
+export -f describe make_venv build info openmm sanitize times profile report
 export OUT PYTHON RUN
 # A cache of its own: kernels are compiled anew, and the model is the one in wheels/.
 MODEL=so3lr
@@ -139,6 +145,7 @@ part machine 20 bash -c describe
 if part environment 60 bash -c make_venv && part build "$BUILD_LIMIT" bash -c build; then
     part info 60 bash -c info
     part tests 200 "$RUN" -m pytest -m gpu -p no:cacheprovider tests/cuda tests/torch_operator
+    part openmm 80 bash -c openmm
     part times 90 bash -c times
     part memcheck 70 bash -c "sanitize memcheck"
     part racecheck 70 bash -c "sanitize racecheck"

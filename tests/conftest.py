@@ -8,6 +8,10 @@ import pytest
 from openmm_so3krates import models
 from openmm_so3krates.hyperparameters import ModelError
 
+# What a test leaves to OpenMM must not depend on the machine; also in the programs that tests start. On PoCL, OpenMM's
+# minimizer crashes.
+os.environ.setdefault("OPENMM_DEFAULT_PLATFORM", "CPU")
+
 HOW_TO_PROVIDE = (
     "\nThese tests need SO3LR's weights, which are not part of the repository. Without a package index:\n"
     "  - get the wheel named above on another machine,\n"

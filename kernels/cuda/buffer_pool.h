@@ -14,13 +14,21 @@ public:
     T *take(size_t size) {
         if (next == buffers.size())
             buffers.emplace_back(device);
-        return buffers[next++].ensure(size);
+        Buffer<T> &buffer = buffers[next++];
+        const T *before = buffer.get();
+        T *now = buffer.ensure(size);
+        if (before && buffer.get() != before)
+            moves++;
+        return now;
     }
+    // How often an array has got another address.
+    unsigned long moved() const { return moves; }
 
 private:
     std::shared_ptr<Device> device;
     std::vector<Buffer<T>> buffers;
     size_t next = 0;
+    unsigned long moves = 0;
 };
 
 } // namespace so3krates::cuda

@@ -41,7 +41,10 @@ public:
 
     void prepare(const System &system, bool forces, bool virials) override;
     DeviceBuffers buffers() const override;
-    unsigned long generation() const override { return generations + lists.generation(); }
+    // Wishes that come again, with nothing moved in between, have the number they had.
+    unsigned long generation() const override {
+        return 4 * (generations + lists.generation() + workspace.moved()) + 2 * gradient + strain;
+    }
     void enqueue() override;
     bool finish() override;
     void download(const Results &results) override;
@@ -129,6 +132,7 @@ template <class T> void CudaPotential<T>::prepare(const System &system, bool for
             throw InputError("a periodic system needs a long-range cutoff: give lr_cutoff (Å), for example 12");
     }
     const bool sameWishes = (forces || virials) == gradient && virials == strain;
+    const bool wasPrepared = prepared;
     const bool same = prepared && sameAtoms && sameWishes;
     prepared = false; // until all of it is done
     if (!sameAtoms)
@@ -144,7 +148,8 @@ template <class T> void CudaPotential<T>::prepare(const System &system, bool for
         gradient = forces || virials;
         strain = virials;
         workspace.prepare(system.numAtoms, system.numMolecules, composition.numChunks, gradient, strain);
-        generations++;
+        if (!wasPrepared || !sameAtoms)
+            generations++;
     }
     if (!projected)
         projectFirst();

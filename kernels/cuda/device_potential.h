@@ -37,8 +37,9 @@ public:
     virtual void prepare(const System &system, bool forces, bool virials) = 0;
     virtual DeviceBuffers buffers() const = 0;
 
-    // Changes when a recorded enqueue() has become invalid: other atoms or wishes, buffers that had to grow. New
-    // numbers in boxes alone do not change it, unless a smaller box needs more periodic images than there is room for.
+    // A recorded enqueue() may be replayed whenever this is what it was then. Changes with the atoms, with the wishes,
+    // and when buffers had to grow. New numbers in boxes alone do not change it, unless a smaller box needs more
+    // periodic images than there is room for. The number comes back with the wishes if nothing else changed.
     virtual unsigned long generation() const = 0;
 
     // Puts one evaluation of the present positions on the stream. Neither allocates nor waits; may be recorded as a

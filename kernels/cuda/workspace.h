@@ -13,6 +13,8 @@ public:
     // Sizes everything for N atoms in B molecules with this many chunks of atoms. Without gradient, what only the way
     // back needs is null.
     void prepare(size_t numAtoms, size_t numMolecules, size_t numChunks, bool gradient, bool strain);
+    // How often one of the arrays below has got another address than it had.
+    unsigned long moved() const { return pool.moved() + doubles.moved(); }
 
     std::vector<LayerState<T>> layers;
     HeadState<T> heads;

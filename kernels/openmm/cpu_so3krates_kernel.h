@@ -2,9 +2,11 @@
 // SO3kratesForce on the Reference and CPU platforms, which keep positions and forces in the same arrays.
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "potential.h"
+#include "region.h"
 #include "so3krates_kernel.h"
 
 namespace SO3kratesPlugin {
@@ -17,15 +19,13 @@ public:
                    const Scaling &scaling) override;
     SO3kratesPrediction predict(OpenMM::ContextImpl &context) override;
     void copyParametersToContext(OpenMM::ContextImpl &context, const SO3kratesForce &force) override;
+    std::string implementation() const override { return potential->implementation(); }
 
 private:
-    void compute(OpenMM::ContextImpl &context, const so3krates::Results &results);
+    std::optional<Region> region;
     std::unique_ptr<so3krates::Potential> potential;
-    bool periodic = false, wholeSystem = true;
-    double charge = 0, spin = 0;
-    std::string derivativeParameter;           // empty: no derivative is wanted
-    std::vector<int> particles, atomicNumbers; // [atoms]
-    std::vector<double> positions, forces;     // [atoms][3] Å, eV/Å
+    std::string derivativeParameter; // empty: no derivative is wanted
+    std::vector<double> forces;      // [atoms][3] eV/Å
 };
 
 } // namespace SO3kratesPlugin

@@ -13,12 +13,14 @@
 #include <string>
 #include <typeinfo>
 
+#include "cuda_evaluation.h"
 #include "openmm/Context.h"
 #include "openmm/OpenMMException.h"
 #include "openmm/Platform.h"
 #include "openmm/serialization/SerializationProxy.h"
 #include "register.h"
 #include "so3krates_force.h"
+#include "so3krates_kernel.h"
 #include "system_checks.h"
 
 namespace py = pybind11;
@@ -163,6 +165,15 @@ PYBIND11_MODULE(_openmm, m) {
 
     m.attr("openmm_version") = SO3KRATES_OPENMM_VERSION;
     m.def("create", &create, py::arg("model"), py::arg("atomic_numbers"), py::arg("particles"));
+    m.def(
+        "supports",
+        [](const std::string &platform) {
+            return OpenMM::Platform::getPlatformByName(platform).supportsKernels(
+                {SO3kratesPlugin::CalcSO3kratesForceKernel::Name()});
+        },
+        py::arg("platform"), "Whether SO3kratesForce is known to a platform that OpenMM has loaded.");
+    m.def("set_nvrtc_folders", &SO3kratesPlugin::setNvrtcFolders, py::arg("folders"),
+          "Where to look for NVIDIA's run-time compiler first; this library's engine is not that of _engine.");
     m.def("is_so3krates", [](py::handle force) { return find(force) != nullptr; });
     m.def("get_model_name", [](py::handle force) { return get(force).getModel().name(); });
     m.def("get_model_hash", [](py::handle force) { return get(force).getModel().sha256(); });
@@ -189,6 +200,9 @@ PYBIND11_MODULE(_openmm, m) {
         checked([&] { get(force).addEnergyParameterDerivative(name); });
     });
     m.def("get_prediction", &getPrediction);
+    m.def("get_implementation", [](py::handle force, py::handle context) {
+        return get(force).getImplementation(*pointer<OpenMM::Context>(context, "Context"));
+    });
     m.def("get_lr_cutoff", [](py::handle force) { return get(force).getLRCutoff(); });
     m.def("set_lr_cutoff", [](py::handle force, double value) { checked([&] { get(force).setLRCutoff(value); }); });
     m.def("get_dispersion_switch_width", [](py::handle force) { return get(force).getDispersionSwitchWidth(); });

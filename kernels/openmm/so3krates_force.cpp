@@ -106,6 +106,11 @@ void SO3kratesForce::updateParametersInContext(OpenMM::Context &context) {
     implIn(*this, impl).updateParametersInContext(impl);
 }
 
+std::string SO3kratesForce::getImplementation(OpenMM::Context &context) const {
+    OpenMM::ContextImpl &impl = const_cast<SO3kratesForce *>(this)->getContextImpl(context);
+    return implIn(*this, impl).implementation();
+}
+
 SO3kratesPrediction SO3kratesForce::getPrediction(OpenMM::Context &context) const {
     OpenMM::ContextImpl &impl = const_cast<SO3kratesForce *>(this)->getContextImpl(context);
     return implIn(*this, impl).predict(impl);

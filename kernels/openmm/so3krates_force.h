@@ -67,6 +67,9 @@ public:
     // The model at the current positions of a Context whose System holds this force; one evaluation without forces.
     // The parts of the energy are scaled, so that their sum is this force's energy; all else is the model's.
     SO3kratesPrediction getPrediction(OpenMM::Context &context) const;
+    // What computes this force in a Context, for people: "CPU avx2 single", "CUDA NVIDIA H200, sm_90 single, CUDA
+    // graph".
+    std::string getImplementation(OpenMM::Context &context) const;
 
     // nm; infinity: none, which needs a region that is not periodic. Default: the model's.
     double getLRCutoff() const { return lrCutoff; }

@@ -54,6 +54,10 @@ SO3kratesPrediction SO3kratesForceImpl::predict(OpenMM::ContextImpl &context) {
     return prediction;
 }
 
+std::string SO3kratesForceImpl::implementation() const {
+    return kernel.getAs<const CalcSO3kratesForceKernel>().implementation();
+}
+
 std::vector<std::string> SO3kratesForceImpl::getKernelNames() { return {CalcSO3kratesForceKernel::Name()}; }
 
 void SO3kratesForceImpl::updateParametersInContext(OpenMM::ContextImpl &context) {

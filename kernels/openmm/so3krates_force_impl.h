@@ -25,6 +25,7 @@ public:
     std::vector<std::pair<int, int>> getBondedParticles() const override { return owner.getBonds(); }
     void updateParametersInContext(OpenMM::ContextImpl &context);
     SO3kratesPrediction predict(OpenMM::ContextImpl &context);
+    std::string implementation() const;
 
 private:
     double factor(OpenMM::ContextImpl &context) const;

@@ -35,6 +35,8 @@ public:
     // The model at the Context's current positions, not scaled, atoms in the order of the force. The positions are
     // those a State gives, not wrapped into the box. Leaves the Context's forces and energies as they are.
     virtual SO3kratesPrediction predict(OpenMM::ContextImpl &context);
+    // What computes, for people: "CPU avx2 single".
+    virtual std::string implementation() const = 0;
     // Takes up the charge and the spin.
     virtual void copyParametersToContext(OpenMM::ContextImpl &context, const SO3kratesForce &force) = 0;
 };

@@ -55,6 +55,7 @@ def _show_installation() -> None:
     _show_openmm()
     _line("engine", _loads("_engine"))
     _line("OpenMM plugin", _loads("_openmm"))
+    _show_force_platforms()
     _show_cuda()
     _line("model folder", models.cache_folder())
     _line("installed models", ", ".join(models.installed()) or "none; try: so3krates install so3lr")
@@ -67,10 +68,28 @@ def _show_openmm() -> None:
         _line("OpenMM", f"cannot be imported: {error}")
         return
     _line("OpenMM", openmm.version.version)
-    names = [openmm.Platform.getPlatform(index).getName() for index in range(openmm.Platform.getNumPlatforms())]
-    _line("OpenMM platforms", ", ".join(names))
+    _line("OpenMM platforms", ", ".join(_openmm_platforms()))
     for failure in openmm.Platform.getPluginLoadFailures():
         _line("", f"not loaded: {failure.splitlines()[0].rsplit('/', 1)[-1]}")
+
+
+def _openmm_platforms() -> list[str]:
+    try:
+        import openmm
+    except ImportError:
+        return []
+    return [openmm.Platform.getPlatform(index).getName() for index in range(openmm.Platform.getNumPlatforms())]
+
+
+def _show_force_platforms() -> None:
+    try:
+        from .. import platforms
+    except ImportError:
+        return  # the line of the plugin says why
+    platforms.load()
+    _line("SO3kratesForce on", ", ".join(platforms.supported()))
+    for name, problem in platforms.problems.items():
+        _line("", f"not on {name}: {problem}")
 
 
 def _show_cuda() -> None:
@@ -81,6 +100,9 @@ def _show_cuda() -> None:
     info = _engine.cuda_info()
     driver, nvrtc = info["driver"], info["nvrtc"]
     _line("CUDA driver", f"for CUDA {driver['version']}" if driver["found"] else driver["problem"])
+    if driver["found"] and "CUDA" not in _openmm_platforms():
+        extra = "cuda13" if int(driver["version"].split(".")[0]) >= 13 else "cuda12"
+        _line("", f"OpenMM has no CUDA platform here: pip install 'openmm[{extra}]'")
     for index, device in enumerate(info["devices"]):
         memory = device["memory_bytes"] / 2**30
         _line(f"GPU {index}", f"{device['name']}, compute capability {device['compute_capability']}, {memory:.0f} GiB")

@@ -77,7 +77,7 @@ def add_parser(subparsers) -> None:
     )
 
     computer = parser.add_argument_group("computer")
-    computer.add_argument("--platform", help="OpenMM platform (default: the fastest)")
+    computer.add_argument("--platform", help="OpenMM platform (default: CUDA, or else CPU)")
     computer.add_argument("--precision", help="single or double (default: single, on Reference double)")
     computer.add_argument("--threads", type=int, help="CPU threads (default: all)")
     parser.set_defaults(run=run)

@@ -8,10 +8,11 @@ import openmm
 
 from openmm_so3krates.md.errors import SettingsError
 from openmm_so3krates.md.settings import RunSettings
+from openmm_so3krates.platforms import COMPUTED_BY_CPU
 
 
 def make_context(system: openmm.System, integrator: openmm.Integrator, settings: RunSettings) -> openmm.Context:
-    """A Context on the platform the settings name, or on the fastest that can compute the force.
+    """A Context on the platform the settings name, or on the fastest whose device computes the force.
 
     Raises `SettingsError` if the platform is unknown or cannot be used, with OpenMM's reason.
     """
@@ -35,7 +36,8 @@ def _make_context(system: openmm.System, integrator: openmm.Integrator, settings
         except openmm.OpenMMException as error:
             raise SettingsError(f"the simulation cannot be set up on the {name} platform: {error}") from None
     problem = None
-    for platform in sorted(platforms.values(), key=lambda platform: -platform.getSpeed()):
+    own = [platform for name, platform in platforms.items() if name not in COMPUTED_BY_CPU]
+    for platform in sorted(own, key=lambda platform: -platform.getSpeed()):
         try:
             return openmm.Context(system, integrator, platform, _properties(platform, settings))
         except openmm.OpenMMException as error:  # no such device, no kernels for it: the next one may do

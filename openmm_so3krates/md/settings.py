@@ -44,7 +44,7 @@ class RunSettings:
     lr_cutoff: float | None = 1.2  # nm; None: none
     format: str = "dcd"
     predictions: bool = False  # write dipole, energy parts and partial charges at each frame
-    platform: str | None = None  # None: the fastest
+    platform: str | None = None  # None: CUDA, or else CPU
     precision: str | None = None  # None: the platform's own
     threads: int | None = None  # None: OpenMM's choice
     checkpoint_seconds: float = 10.0  # wall-clock time between checkpoints

@@ -59,6 +59,7 @@ def test_info_of_the_installation(capsys, tmp_path, monkeypatch, model):
     lines = dict(line.split("  ", 1) for line in out.splitlines() if not line.startswith(" "))
     assert {"openmm-so3krates", "Python", "NumPy", "OpenMM", "engine", "OpenMM plugin"} <= lines.keys()
     assert lines["OpenMM platforms"].strip().startswith("Reference, CPU")
+    assert lines["SO3kratesForce on"].strip() == lines["OpenMM platforms"].strip()
     assert lines["model folder"].strip() == str(tmp_path)
     assert lines["installed models"].strip() == "small"
 

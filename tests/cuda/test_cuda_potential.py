@@ -316,7 +316,6 @@ def test_sanitized(sanitized):
     sanitized(__file__, "-k", "test_small_shape")
 
 
-
 def test_device_must_be_one(so3lr):
     with pytest.raises(ValueError, match="device must be 'cpu', 'cuda'"):
         Potential(so3lr, device="gpu")

@@ -174,8 +174,30 @@ def test_default_stream_of_the_caller(model, driver, nvrtc):
     device = _engine.CudaDevice(model, "single", stream=0)
     computed, expected = run_self_test(device)
     np.testing.assert_array_equal(computed, expected)
-    with pytest.raises(DeviceError, match="default stream cannot be recorded"):
-        device.record(lambda: None)
+
+
+def test_graph_for_the_default_stream(model, driver, nvrtc):
+    """It cannot be recorded itself: another stream is, and the default one replays."""
+    driver.make_context()
+    driver.set("argument_bytes", 32)
+    device = _engine.CudaDevice(model, "single", stream=0)
+    source, target = device.allocate(24), device.allocate(24)
+    device.upload(source, np.array([1.0, 2.0, 3.0]).tobytes())
+    driver.forget_calls()
+    arguments = self_test_arguments(source, target, 2.0, 3)
+    graph = device.record(partial(device.launch, "so3kTest", 1, 32, 0, arguments))
+    assert [driver.calls[0], driver.calls[-1]] == ["cuStreamCreate 1", "cuStreamDestroy_v2"]  # non-blocking
+    assert device.stream == 0
+    device.replay(graph)
+    np.testing.assert_array_equal(np.frombuffer(device.download(target, 24)), [2, 5, 8])
+    with pytest.raises(KeyError):
+        device.record(lambda: {}["nothing"])
+    assert device.stream == 0
+    run_self_test(device)
+    device.release(source)
+    device.release(target)
+    del graph
+    assert "stream" not in driver.leaks and "graph" not in driver.leaks
 
 
 def test_another_thread(device):

@@ -10,6 +10,7 @@
 #include "cuda/buffer.h"
 #include "cuda/cuda_potential.h"
 #include "cuda/device/atom_arguments.h"
+#include "cuda/replay.h"
 #include "input_checks.h"
 #include "python/device_edge_list.h"
 #include "python/potential_arrays.h"
@@ -33,6 +34,7 @@ public:
         options.radialTable = radialTable;
         const auto model = Model::load(modelFile);
         potential = cuda::makeCudaPotential(model, completeOptions(*model, options), device);
+        runs.emplace(device, true);
     }
     py::dict compute(const Ints &atomicNumbers, const Doubles &positions, const Ints &offsets, const Doubles &cells,
                      const Doubles &charges, const Doubles &spins, bool forces, bool virial) {
@@ -69,6 +71,10 @@ public:
         graph = device->record([&] { potential->enqueue(); });
     }
     void replay() { device->replay(graph); }
+    bool run() {
+        runs->run(*potential);
+        return runs->isReplaying();
+    }
     bool finish() { return potential->finish(); }
     void download() { potential->download({}); }
     unsigned long generation() const { return potential->generation(); }
@@ -97,6 +103,7 @@ private:
     std::shared_ptr<emulation::EmulatedDevice> device;
     std::unique_ptr<cuda::DevicePotential> potential;
     emulation::EmulatedDevice::Graph graph;
+    std::optional<cuda::Replay<emulation::EmulatedDevice>> runs;
     int numAtoms = 0, numMolecules = 0;
 };
 
@@ -145,6 +152,7 @@ void bindPotential(py::module_ &m) {
         .def("enqueue", &EmulatedPotential::enqueue)
         .def("record", &EmulatedPotential::record)
         .def("replay", &EmulatedPotential::replay)
+        .def("run", &EmulatedPotential::run, "Evaluates by Replay; whether that was a replay.")
         .def("finish", &EmulatedPotential::finish)
         .def("download", &EmulatedPotential::download)
         .def("buffers", &EmulatedPotential::buffers)

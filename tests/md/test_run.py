@@ -242,3 +242,14 @@ def test_platform_properties(springs):
     settings = RunSettings(steps=1, seed=1, save_every=1, threads=3)
     assert _properties(openmm.Platform.getPlatform("CPU"), settings) == {"Threads": "3"}
     assert _properties(openmm.Platform.getPlatform("Reference"), settings) == {}
+
+
+def test_platform_by_default():
+    """One whose own device computes the force, though OpenMM calls OpenCL faster than CPU."""
+    from openmm_so3krates.md.platforms import make_context
+    from openmm_so3krates.md.settings import RunSettings
+
+    system = openmm.System()
+    system.addParticle(1)
+    context = make_context(system, openmm.VerletIntegrator(0.001), RunSettings(steps=1, seed=1, save_every=1))
+    assert context.getPlatform().getName() in ("CUDA", "CPU")

@@ -37,10 +37,11 @@ def make_force(model, case, **settings) -> SO3kratesForce:
     return SO3kratesForce(model, **(defaults | settings))
 
 
-def make_context(system, positions, platform="Reference", integrator=None) -> openmm.Context:
-    """A Context at `positions` (Å)."""
+def make_context(system, positions, platform="Reference", integrator=None, **properties) -> openmm.Context:
+    """A Context at `positions` (Å); `properties` are the platform's."""
     integrator = integrator or openmm.VerletIntegrator(0.0005)
-    properties = {"Threads": "2"} if platform == "CPU" else {}
+    if platform == "CPU":
+        properties = {"Threads": "2"} | properties
     context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName(platform), properties)
     context.setPositions(np.asarray(positions) / 10)
     return context

@@ -263,6 +263,30 @@ void NvidiaDevice::checkAddress(const void *pointer, const std::string &what) co
 std::string NvidiaDevice::name() const { return nameOf(*driver, device) + ", " + compiled->target; }
 
 std::unique_ptr<Graph> NvidiaDevice::record(const std::function<void()> &work) {
+    if (queue != nullptr)
+        return recordOnStream(work);
+    // The default stream cannot be recorded. One of our own can, and what it holds be replayed on any stream.
+    {
+        ContextScope scope(*driver, context);
+        driver->check(driver->streamCreate(&queue, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
+    }
+    const auto backToDefault = [this] {
+        ContextScope scope(*driver, context);
+        driver->streamDestroy(queue);
+        queue = nullptr;
+    };
+    std::unique_ptr<Graph> graph;
+    try {
+        graph = recordOnStream(work);
+    } catch (...) {
+        backToDefault();
+        throw;
+    }
+    backToDefault();
+    return graph;
+}
+
+std::unique_ptr<Graph> NvidiaDevice::recordOnStream(const std::function<void()> &work) {
     return std::make_unique<Graph>(driver, context, queue, [&] {
         struct Recording {
             bool &flag;

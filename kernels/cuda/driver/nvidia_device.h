@@ -44,7 +44,8 @@ public:
     void checkAddress(const void *pointer, const std::string &what) const override;
     std::string name() const override;
 
-    // Records launches and clears for replay(); see Graph. The graph must not outlive the device.
+    // Records launches and clears for replay(); see Graph. Also where the stream is the default one. The graph must not
+    // outlive the device.
     std::unique_ptr<Graph> record(const std::function<void()> &work);
     void replay(const Graph &graph);
 
@@ -60,6 +61,7 @@ private:
     };
     explicit NvidiaDevice(std::shared_ptr<const Driver> driver) : driver(std::move(driver)) {}
     void chooseContext(const std::optional<int> &index);
+    std::unique_ptr<Graph> recordOnStream(const std::function<void()> &work);
     Function &function(const char *kernel);
 
     std::shared_ptr<const Driver> driver;
