@@ -89,6 +89,18 @@ def _water(edge: int) -> BenchmarkSystem:
     return BenchmarkSystem("water", np.tile([8, 1, 1], edge**3), positions, edge * _SPACING * np.eye(3))
 
 
+def _repeated_water(edge: int, times: int) -> BenchmarkSystem:
+    """A box of water `times` times along each of its edges: quickly made."""
+    block = _water(edge)
+    shifts = np.array(list(np.ndindex(times, times, times))) @ block.cell
+    return BenchmarkSystem(
+        "water",
+        np.tile(block.atomic_numbers, len(shifts)),
+        (shifts[:, None] + block.positions).reshape(-1, 3),
+        times * block.cell,
+    )
+
+
 def _solvated_peptide(residues: int, edge: int) -> BenchmarkSystem:
     """A peptide in the middle of a box of water, without the molecules closer than 2 Å to it."""
     peptide = _peptide(residues)
@@ -121,4 +133,6 @@ LADDER = (
     Rung("water", 24000, partial(_water, 20)),
     Rung("water", 41472, partial(_water, 24)),
     Rung("water", 98304, partial(_water, 32)),
+    Rung("water", 331776, partial(_repeated_water, 16, 3)),
+    Rung("water", 1029000, partial(_repeated_water, 14, 5)),
 )

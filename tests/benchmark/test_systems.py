@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from openmm_so3krates.benchmark.systems import LADDER
+from openmm_so3krates.benchmark.systems import LADDER, _repeated_water, _water
 
 SMALL = [rung for rung in LADDER if rung.atoms <= 1536]
 
@@ -48,3 +48,15 @@ def test_solvation_removes_what_the_peptide_replaces():
     assert 482 <= (len(system.positions) - 42) / 3 <= 507
     inside = system.positions[:42]
     assert (inside > 0).all() and (inside < system.cell.diagonal()).all()
+
+
+def test_the_largest_boxes_are_a_smaller_one_repeated():
+    block, large = _water(4), _repeated_water(4, 2)
+    np.testing.assert_allclose(large.cell, 2 * block.cell)
+    assert len(large.atomic_numbers) == len(large.positions) == 8 * 192
+    for k, corner in enumerate(np.ndindex(2, 2, 2)):
+        part = slice(192 * k, 192 * (k + 1))
+        np.testing.assert_array_equal(large.atomic_numbers[part], block.atomic_numbers)
+        np.testing.assert_allclose(large.positions[part], block.positions + corner @ block.cell)
+    sizes = [rung.atoms for rung in LADDER]
+    assert sizes == sorted(sizes) and sizes[-1] == 3 * 14**3 * 5**3 and sizes[-2] == 3 * 16**3 * 3**3
