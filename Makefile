@@ -2,7 +2,8 @@
 # make test  runs the linters and all tests; those of openmm-torch in an environment of their own
 # make test-long  runs what takes minutes to build: more CUDA kernels under the sanitizers, wheels, aarch64
 # make wheel docs  makes dist/ (a wheel to give away), build/site/ (the documentation as web pages)
-# They make and use .venv in this folder, make test .venv-torchforce as well. PYTHON=python3.12 make … picks the Python.
+# They make and use .venv in this folder, make test .venv-torchforce as well; as root on Debian it installs PoCL by apt.
+# PYTHON=python3.12 make … picks the Python.
 
 PYTHON ?= python3
 VENV := .venv

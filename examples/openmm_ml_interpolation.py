@@ -42,7 +42,7 @@ def make_simulation(edge: float | None, model: str) -> app.Simulation:
     system = potential.createMixedSystem(modeller.topology, mm_system, region, interpolate=True)
     integrator = openmm.LangevinMiddleIntegrator(300 * unit.kelvin, 5 / unit.picosecond, 0.5 * unit.femtosecond)
     integrator.setRandomNumberSeed(1)
-    # Choosing by itself, OpenMM does not look into what is interpolated, and takes a GPU that the model cannot use.
+    # OpenMM's own choice does not look into what is interpolated: it may be a platform that cannot compute the model.
     platform = openmm.Platform.getPlatformByName("CPU")
     simulation = app.Simulation(modeller.topology, system, integrator, platform)
     simulation.context.setPositions(modeller.positions)

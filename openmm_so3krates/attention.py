@@ -96,7 +96,7 @@ def euclidean_attention(
     _refuse_gpu("cell", cell)
     cell = np.zeros((0, 3)) if cell is None else _array(cell, "cell", (3, 3), np.float64)
     hyper = Hyperparameters.from_json(model.metadata["hyperparameters"])
-    if isinstance(layer, bool) or not 0 <= layer < hyper.num_layers:
+    if not isinstance(layer, (int, np.integer)) or isinstance(layer, bool) or not 0 <= layer < hyper.num_layers:
         raise ValueError(f"the model has layers 0 to {hyper.num_layers - 1}, not {layer}")
     widths = {name: hyper.num_features for name in (*_ROWS, "features_gradient")}
     widths["ev"] = widths["ev_gradient"] = hyper.num_euclidean

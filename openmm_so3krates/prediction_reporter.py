@@ -113,6 +113,6 @@ def _size_of_charges(path: Path, num_atoms: int, reports: int) -> int:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.shape[1:] != (num_atoms,) or array.dtype != np.float32 or len(array) < reports:
             raise ValueError(f"it holds {array.dtype} {array.shape}, needed are float32 ({reports}, {num_atoms})")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise OutputError(f"cannot continue {path}: {error}; name another file, or leave append out") from None
     return ChargeFile.size_of(num_atoms, reports)

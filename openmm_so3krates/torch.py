@@ -9,16 +9,19 @@ imports it by itself where torch has been imported before. Units here are Å, eV
 `SO3kratesForce.to_torch_force` makes a TorchForce in OpenMM's units. See docs/torch.md.
 """
 
+import ctypes
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from . import _engine
+from .cuda import nvrtc_folders
 from .models import lasting_name
-from .potential import Potential
+from .potential import Potential, _integers
 
 PRECISIONS = ("auto", "single", "double")
 _OLDEST_TORCH = (2, 9)
@@ -37,6 +40,10 @@ def _load_operators() -> None:
         raise ImportError(
             f"{library} cannot be used with torch {torch.__version__} ({error}); reinstall openmm_so3krates"
         ) from error
+    # The library has the engine in itself, and only Python knows where its packages are.
+    folders = ctypes.CDLL(str(library)).so3krates_set_nvrtc_folders
+    folders.argtypes, folders.restype = [ctypes.c_char_p], None
+    folders(":".join(nvrtc_folders()).encode())
     if not hasattr(torch.ops.so3krates, "energy_forces"):
         raise ImportError(f"torch {torch.__version__} did not accept the operators of {library}")
 
@@ -92,7 +99,7 @@ def describe_model(
             "precision": precision,
             "lr_cutoff": None if lr_cutoff is None else float(lr_cutoff),
             "dispersion_switch_width": None if dispersion_switch_width is None else float(dispersion_switch_width),
-            "threads": threads or 0,
+            "threads": int(threads or 0),
             "radial_table": bool(radial_table),
             "allow_untrained_elements": bool(allow_untrained_elements),
         }
@@ -137,7 +144,9 @@ class TorchPotential(torch.nn.Module):
         super().__init__()
         if not isinstance(model, _engine.Model):
             model = _engine.Model.load(os.fspath(model))
-        self.atomic_numbers = torch.as_tensor(atomic_numbers, device="cpu").to(torch.int64).clone()
+        if isinstance(atomic_numbers, torch.Tensor):
+            atomic_numbers = atomic_numbers.detach().cpu()
+        self.atomic_numbers = torch.from_numpy(_integers(atomic_numbers, "atomic_numbers").astype(np.int64))
         self.charge = float(charge)
         self.spin = float(spin)
         self.model = describe_model(model, **settings)

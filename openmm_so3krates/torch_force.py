@@ -40,7 +40,7 @@ class OpenMMModule(torch.nn.Module):
                 "a TorchForce without a box on some atoms of a System may get wrapped positions on OpenMM's CUDA "
                 "platform: use the CPU platform, or the SO3kratesForce itself"
             )
-        region = positions if self.is_whole_system else positions[self.particles]
+        region = positions if self.is_whole_system else positions[self.particles.to(positions.device)]
         cell = None if box is None else box.detach() * self.angstrom_per_nm
         energy, forces, _charges, _virial = torch.ops.so3krates.evaluate(
             region * self.angstrom_per_nm,
@@ -54,7 +54,7 @@ class OpenMMModule(torch.nn.Module):
         )
         forces = forces * (self.energy_factor * self.angstrom_per_nm)
         if not self.is_whole_system:
-            forces = torch.zeros_like(positions).index_copy_(0, self.particles, forces)
+            forces = torch.zeros_like(positions).index_copy_(0, self.particles.to(positions.device), forces)
         return energy * self.energy_factor, forces
 
 

@@ -64,7 +64,7 @@ def main() -> int:
             codes = run_all(client, source, output, temperatures, options)
     for temperature, (mean, error, count) in replicas.average(Path(output)).items():
         print(f"{temperature:7.2f} K  {mean:14.3f} +- {error:.3f} kJ/mol  ({count} replicas)")
-    return max(codes)
+    return max(map(abs, codes))  # a replica that was killed has a negative one
 
 
 if __name__ == "__main__":

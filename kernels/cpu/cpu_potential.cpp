@@ -145,6 +145,7 @@ template <class T> void CpuPotential<T>::updateComposition(const System &system)
     std::vector<double> totalCharges = perMolecule(system.charges), spins = perMolecule(system.spins);
     if (numbers == lastNumbers && offsets == lastOffsets && totalCharges == lastCharges && spins == lastSpins)
         return;
+    lastNumbers.clear(); // until all of it is done
     std::vector<double> x = initialFeatures(*frozen, system);
     const size_t F = packed.shape.numFeatures, stride = packed.shape.features;
     T *features = workspace.initialFeatures.ensure(N * stride);

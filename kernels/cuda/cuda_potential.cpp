@@ -193,7 +193,12 @@ template <class T> bool CudaPotential<T>::finish() {
     const ListStatus &status = lists.wait();
     if (lookBack && status.nonFiniteEnergy)
         throw nonFinite(lists.atoms().numMolecules - status.nonFiniteEnergy);
-    return finishedLast = lists.accept();
+    try {
+        return finishedLast = lists.accept();
+    } catch (const DeviceError &) { // the lists could not grow
+        prepared = false;
+        throw;
+    }
 }
 
 template <class T> void CudaPotential<T>::compute(const System &system, const Results &results, ThreadTeam &) {

@@ -217,7 +217,12 @@ bool DeviceNeighborLists::accept() {
     const bool moreEdges = edgeRows.grow(lastStatus.edgesNeeded), moreFar = farRows.grow(lastStatus.farNeeded);
     if (!moreCandidates && !moreEdges && !moreFar)
         return true;
+    // If memory is short, prepare() must begin anew: what has been released may not be used, nor taken for large
+    // enough.
+    std::vector<int> offsets = std::move(lastOffsets);
+    lastOffsets.clear();
     allocate();
+    lastOffsets = std::move(offsets);
     return false;
 }
 

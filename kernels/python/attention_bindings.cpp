@@ -2,6 +2,8 @@
 
 #include "attention_bindings.h"
 
+#include <unistd.h>
+
 #include <mutex>
 
 #include <pybind11/numpy.h>
@@ -26,6 +28,11 @@ public:
 
     PythonAttention(const std::shared_ptr<Model> &model, int threads)
         : operation(cpu::makeAttentionOperator<T>(model, makeThreadTeam(threads))) {}
+    // In a child process after fork() the threads are not there to be joined. (ops.py makes a new one to compute with.)
+    ~PythonAttention() {
+        if (getpid() != process)
+            (void)operation.release();
+    }
 
     // rows: query_x, key_x, value_x, query_ev, key_ev, ev; upstream: none, or the gradients by both messages. Returns
     // the messages and, with upstream, the gradients by rows, by positions, and by strain (6,).
@@ -72,6 +79,7 @@ public:
 private:
     std::unique_ptr<AttentionOperator<T>> operation;
     std::mutex mutex;
+    pid_t process = getpid();
 };
 
 // On the GPU that "cuda" or "cuda:INDEX" names.

@@ -100,10 +100,17 @@ template <class T> void FirstLayerTables<T>::prepare(const std::vector<double> &
         memory.clear();
     }
     std::vector<int> number(present.size());
-    for (auto &entry : present) {
-        if (!kindOf.count(entry.first))
-            addKind(entry.first);
-        number[entry.second] = kindOf[entry.first];
+    try {
+        for (auto &entry : present) {
+            if (!kindOf.count(entry.first))
+                addKind(entry.first);
+            number[entry.second] = kindOf[entry.first];
+        }
+    } catch (...) { // out of memory: no kind without all of its tables
+        kindOf.clear();
+        known.clear();
+        memory.clear();
+        throw;
     }
     for (int &k : kind)
         k = number[k];

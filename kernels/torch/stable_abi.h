@@ -1,7 +1,7 @@
 #pragma once
 // The part of LibTorch's stable C interface (torch/csrc/inductor/aoti_torch/c/shim.h) that the operator needs, as of
 // torch 2.9. Declared here so that building needs no torch and one binary serves every torch from 2.9 on;
-// tests/torch/check_stable_abi.cpp holds the declarations against an installed torch's header.
+// tests/torch_operator/check_stable_abi.cpp holds the declarations against an installed torch's header.
 
 #include <cstdint>
 

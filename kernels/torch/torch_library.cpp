@@ -12,10 +12,12 @@
 #include <iostream>
 #include <numeric>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "cuda/driver/nvrtc.h"
 #include "torch/potential_cache.h"
 #include "torch/stable_abi.h"
 #include "torch/tensor.h"
@@ -217,3 +219,12 @@ bool registerOperators() {
 } // namespace
 
 } // namespace so3krates::torch
+
+// folders: those of Python's packages that may hold NVRTC, separated by colons.
+extern "C" __attribute__((visibility("default"))) void so3krates_set_nvrtc_folders(const char *folders) {
+    std::vector<std::string> list;
+    std::istringstream text(folders);
+    for (std::string folder; std::getline(text, folder, ':');)
+        list.push_back(folder);
+    so3krates::cuda::setNvrtcFolders(std::move(list));
+}

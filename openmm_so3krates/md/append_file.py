@@ -17,6 +17,8 @@ class AppendFile:
     Raises `OutputError` naming the file and the reason.
     """
 
+    _handle = -1
+
     def __init__(self, path: Path, size: int | None = None):
         self.path = path
         try:
@@ -51,6 +53,9 @@ class AppendFile:
             os.fsync(self._handle)
         except OSError as error:
             raise cannot_write(self.path, error) from None
+
+    def __del__(self) -> None:
+        self.close()
 
     def close(self) -> None:
         if self._handle >= 0:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import mdtraj
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from openmm import unit
 
 from openmm_so3krates import Prediction
+from openmm_so3krates.md.append_file import AppendFile
 from openmm_so3krates.md.errors import OutputError
 from openmm_so3krates.md.prediction_files import ChargeFile
 
@@ -83,3 +85,13 @@ def test_charges_can_be_read_while_they_grow(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert np.load(path).shape == (11, 2)
     assert path.stat().st_size == file.size == ChargeFile.size_of(2, 11)
+
+
+def test_files_are_closed_with_their_owner(tmp_path):
+    def open_files():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = open_files()
+    for k in range(5):
+        AppendFile(tmp_path / str(k)).append(b"text")
+    assert open_files() == before

@@ -52,7 +52,7 @@ def full_force(model) -> SO3kratesForce:
 
 
 def settings_of(force: SO3kratesForce) -> dict:
-    with_arguments = {"getPrediction", "getEnergyParameterDerivativeName"}
+    with_arguments = {"getPrediction", "getImplementation", "getEnergyParameterDerivativeName"}
     getters = [name for name in dir(SO3kratesForce) if name.startswith("get") and name not in with_arguments]
     return {name: getattr(force, name)() for name in [*getters, "usesPeriodicBoundaryConditions"]}
 

@@ -1,12 +1,16 @@
 """openmm_so3krates.ops.euclidean_attention against float64 PyTorch and its gradients."""
 
+import subprocess
+import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from random_models import hyperparameters, random_box, random_model, random_molecule
 
+import openmm_so3krates
 from openmm_so3krates import Model, ops
 from openmm_so3krates.model import molecules
 from openmm_so3krates.model.graph import displacements, neighbor_list, network_edges, sum_by
@@ -166,3 +170,32 @@ def test_bad_input(tmp_path, name):
     arguments = {"model": case.model(tmp_path), "layer": 0, "positions": case.system.positions, **case.arrays()}
     with pytest.raises(ValueError, match=message):
         ops.euclidean_attention(**{**arguments, **changes})
+
+
+FORK = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from openmm_so3krates import Model, ops
+model = Model.load(sys.argv[2])
+random = np.random.default_rng(1)
+rows = {name: random.normal(size=(3, 128)) for name in ("query_x", "key_x", "value_x", "query_ev", "key_ev")}
+def messages():
+    positions = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0.0]])
+    return ops.euclidean_attention(model, 1, positions, ev=np.ones((3, 24)), threads=2, **rows).features
+expected = messages()
+child = os.fork()
+same = (messages() == expected).all()
+if not child:
+    sys.exit(0 if same else 1)  # everything is destroyed on the way
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_fork(so3lr):
+    """The threads stay behind in the parent; the child neither computes with them nor waits for them at its end."""
+    package = Path(openmm_so3krates.__file__).parents[1]
+    result = subprocess.run(
+        [sys.executable, "-c", FORK, package, so3lr], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, result.stderr

@@ -271,9 +271,10 @@ std::unique_ptr<Graph> NvidiaDevice::record(const std::function<void()> &work) {
         driver->check(driver->streamCreate(&queue, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
     }
     const auto backToDefault = [this] {
+        const CUstream own = queue;
+        queue = nullptr; // whatever happens
         ContextScope scope(*driver, context);
-        driver->streamDestroy(queue);
-        queue = nullptr;
+        driver->streamDestroy(own);
     };
     std::unique_ptr<Graph> graph;
     try {

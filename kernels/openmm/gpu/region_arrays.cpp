@@ -13,7 +13,8 @@ namespace {
 
 // NUMBER, NUM_ATOMS, PADDED_NUM_ATOMS, ANGSTROM_PER_NM and, in mixed precision, WITH_CORRECTION come from the host.
 // OpenMM reorders its atoms now and then: atomIndex says which particle lies where. Forces are fixed-point numbers of
-// 2^-32 kJ/mol/nm in three blocks. Every atom has one thread, so nothing needs to be atomic.
+// 2^-32 kJ/mol/nm in three blocks. They are added atomically: OpenMM's own PME adds to the same buffer from a stream of
+// its own at the same time.
 const char *const kernels = R"(
 KERNEL void gatherRegion(
         GLOBAL const real4* RESTRICT posq,
@@ -42,7 +43,7 @@ KERNEL void gatherRegion(
 }
 
 KERNEL void scatterRegion(
-        GLOBAL mm_long* RESTRICT forceBuffers,
+        GLOBAL mm_ulong* RESTRICT forceBuffers,
         GLOBAL const int* RESTRICT atomIndex,
         GLOBAL const int* RESTRICT rowOfParticle,
         GLOBAL const NUMBER* RESTRICT forces,
@@ -52,7 +53,7 @@ KERNEL void scatterRegion(
         if (row < 0)
             continue;
         for (int k = 0; k < 3; k++)
-            forceBuffers[i+k*PADDED_NUM_ATOMS] += (mm_long) (factor*forces[3*row+k]);
+            ATOMIC_ADD(&forceBuffers[i+k*PADDED_NUM_ATOMS], (mm_ulong) ((mm_long) (factor*forces[3*row+k])));
     }
 }
 )";
