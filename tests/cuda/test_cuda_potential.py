@@ -283,6 +283,30 @@ def test_no_allocation_once_everything_has_its_size(emulated, so3lr):
     assert potential.device.allocations == allocations
 
 
+def test_memory_runs_out_while_lists_grow(emulated, so3lr):
+    """Whichever allocation fails, the next evaluation is right: nothing that was released is used again."""
+    rng = np.random.default_rng(4)
+    lattice = np.stack(np.meshgrid(*[np.arange(5)] * 3), -1).reshape(-1, 3) + rng.uniform(-0.05, 0.05, (125, 3))
+    numbers = np.full(125, 6)
+    expected = EmulatedPotential(emulated("so3lr_float"), so3lr, 6.0).compute(numbers, 1.3 * lattice)
+    failures = 0
+    while True:
+        potential = EmulatedPotential(emulated("so3lr_float"), so3lr, 6.0)
+        potential.compute(numbers, 3 * lattice)
+        potential.device.allocations_left = failures
+        try:
+            potential.compute(numbers, 1.3 * lattice)
+            break
+        except emulated("so3lr_float").DeviceError as error:
+            assert "out of memory" in str(error)
+        potential.device.allocations_left = -1
+        result = potential.compute(numbers, 1.3 * lattice)
+        assert result.energy == expected.energy
+        assert (result.forces == expected.forces).all()
+        failures += 1
+    assert failures >= 6
+
+
 def test_input_is_checked(emulated, so3lr):
     potential = EmulatedPotential(emulated("so3lr_float"), so3lr)
     case = load_case("water")

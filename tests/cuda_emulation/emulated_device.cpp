@@ -59,7 +59,7 @@ void *EmulatedDevice::allocate(size_t bytes) {
     refuseRecording("allocation");
     if (bytes == 0)
         throw DeviceError("allocation of 0 bytes, which CUDA refuses");
-    void *memory = std::malloc(bytes);
+    void *memory = allocationsLeft-- == 0 ? nullptr : std::malloc(bytes);
     if (!memory)
         throw DeviceError("out of memory: " + std::to_string(bytes) + " bytes were asked for");
     std::memset(memory, 0xff, bytes);

@@ -54,6 +54,7 @@ public:
     }
 
     // For tests.
+    long allocationsLeft = -1; // the one after that many fails
     void adopt(void *pointer, size_t bytes) { adopted[static_cast<char *>(pointer)] = bytes; } // somebody else's memory
     const std::vector<uintptr_t> &followedStreams() const { return streams; }
     size_t liveAllocations() const { return allocations.size(); }
