@@ -159,6 +159,16 @@ def test_without_graphs(run):
         assert not any("graph" in text for text in results[kind]["implementations"])
 
 
+def test_events_that_come_too_early(run):
+    """What the host is told of a replay's lists is never that of the evaluation before."""
+    results = run(SO3KRATES_LATE_GRAPHS="1")
+    assert results["first_error"] == ""
+    for kind in ("molecule", "periodic"):
+        assert max(results[kind]["errors"]) < 1e-8
+        assert results[kind]["graph_launches"] >= 4
+        assert "at the same place" in results[kind]["message"]
+
+
 def test_hip_library_loads(tmp_path):
     """HIP has nothing but this: all symbols are there, and the force is known to OpenMM's real HIP platform."""
     library = fetched_plugin("hip-7", "HIP", tmp_path)
