@@ -74,7 +74,7 @@ def test_a_driver_whose_events_come_too_early(make):
     for batch in (SPARSE, SPARSE, DENSE, DENSE, SPARSE, SPARSE):
         run(potential, batch)
         assert_same_bits(potential.buffers(), batch.run(make()))
-    with pytest.raises(ValueError, match="atoms 1 and 3 .* same place"):
+    with pytest.raises(ValueError, match=r"atoms 1 and 3 .* same place"):
         run(potential, coincident)
     assert run(potential, SPARSE)
     assert_same_bits(potential.buffers(), SPARSE.run(make()))
@@ -86,7 +86,7 @@ def test_a_driver_that_executes_nothing(make):
     for step in range(2):
         run(potential, Batch().moved(step))
     potential.device.replays = "never"
-    with pytest.raises(RuntimeError, match="told nothing of this evaluation.*SO3KRATES_CUDA_GRAPHS=0"):
+    with pytest.raises(RuntimeError, match=r"told nothing of this evaluation.*SO3KRATES_CUDA_GRAPHS=0"):
         run(potential, Batch().moved(3))
     potential.device.replays = "at once"
     batch = Batch().moved(4)
