@@ -106,7 +106,7 @@ def assert_sum_of_parts(context, parts, precision):
     [("solvated_box", "single"), ("box_with_virtual_sites", "mixed"), ("box_with_virtual_sites", "double")],
 )
 def test_sum_of_parts(so3lr, platform, request, box, precision):
-    """At the beginning and after OpenMM has sorted its atoms, which it does at the first step and after 250."""
+    """At the beginning, and after OpenMM has sorted its atoms anew, as it does after 250 steps."""
     solvated = request.getfixturevalue(box)
     system = mixed_system(solvated)
     parts = Parts(so3lr, solvated, system)
