@@ -127,8 +127,8 @@ bool ImageCheck::isWrong(const double *r, bool isItself, const Box &box) const {
 
 void ImageCheck::check(const std::vector<double> &positions, const double *cell) const {
     for (double x : positions)
-        if (!std::isfinite(x))
-            return; // the engine says which
+        if (!(std::fabs(x) < 1e8))
+            return; // the engine says which, and that it is too large or no number
     const Box box = Box::from(cell);
     if (isSafe(positions, box))
         return;
