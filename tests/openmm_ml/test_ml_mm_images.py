@@ -165,5 +165,5 @@ def test_positions_that_cannot_be_computed(so3lr, number):
     """The engine names the atom; no images are looked for."""
     region = two_waters(2.0)[0]
     region[2, 1] = number
-    with pytest.raises(openmm.OpenMMException, match="position of atom 2 .* is not a finite number below"):
+    with pytest.raises(openmm.OpenMMException, match=r"position of atom 2 .* is not a finite number below"):
         energy_of(make_system(so3lr, 2.0, 0.9, True, False), region)
