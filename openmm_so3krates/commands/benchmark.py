@@ -10,6 +10,7 @@ _EXAMPLES = """examples:
   so3krates benchmark --quick                         seconds
   so3krates benchmark --sizes 22 1536 --threads 1 2
   so3krates benchmark --peers /opt/peers              beside so3krates-torch and the JAX code (docs/benchmarks.md)
+  so3krates benchmark --peers /opt/peers --openmm-ml so3lr mace-off23-small    other models in OpenMM
   so3krates benchmark --profile                       where an evaluation's time goes
   so3krates benchmark --compare before.json after.json
 
@@ -46,6 +47,13 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument(
         "--peers", type=Path, metavar="DIR", help="folder with the peers' environments, see docs/benchmarks.md"
+    )
+    parser.add_argument(
+        "--openmm-ml",
+        nargs="+",
+        default=[],
+        metavar="NAME[@ENV][,KEY=VALUE]",
+        help="potentials of OpenMM-ML, each in its own environment under --peers; so3lr and so3krates in this one",
     )
     parser.add_argument("--repeats", type=_count, help="at most this many (default 15)")
     parser.add_argument("--seconds", type=_positive, help="about this long per measurement (default 10)")
