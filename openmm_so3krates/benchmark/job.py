@@ -87,6 +87,18 @@ def profile(args: argparse.Namespace) -> None:
     print(f"written: {output}, {output.with_suffix('.png')}")
 
 
+def gpu_memory(args: argparse.Namespace) -> None:
+    from . import gpu_memory as memory
+
+    ladder, settings = _rungs(args, _QUICK_SIZES), _settings(args)
+    found = [memory.gpu_memory(rung, settings) for rung in tqdm(ladder, disable=None, unit="system")]
+    print(memory.memory_table(found))
+    print(memory.capacities(found[-1]))
+    print("Computed, not measured: what the engine asks the driver for. The driver's own part comes on top.")
+    for gpu in machine.gpus():
+        print(f"{gpu['name']}: {gpu['memory_bytes'] / 1e9:.1f} GB")
+
+
 def compare(first: Path, second: Path) -> None:
     a, b = results.read(first), results.read(second)
     for name, report in (("first", a), ("second", b)):

@@ -12,6 +12,7 @@ _EXAMPLES = """examples:
   so3krates benchmark --peers /opt/peers              beside so3krates-torch and the JAX code (docs/benchmarks.md)
   so3krates benchmark --peers /opt/peers --openmm-ml so3lr mace-off23-small    other models in OpenMM
   so3krates benchmark --profile                       where an evaluation's time goes
+  so3krates benchmark --gpu-memory --max-atoms 100000  what fits on a GPU; needs none
   so3krates benchmark --compare before.json after.json
 
 Written are NAME.json, NAME.csv and NAME.png. Each measurement runs in a process of its own, tied to as many processors
@@ -30,6 +31,7 @@ def add_parser(subparsers) -> None:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--profile", action="store_true", help="time of each stage of the CPU engine instead")
+    what.add_argument("--gpu-memory", action="store_true", help="GPU memory that each system takes, computed, instead")
     what.add_argument("--compare", metavar="FILE", nargs=2, type=Path, help="print two results side by side instead")
     parser.add_argument("--max-atoms", type=_count, default=5184, metavar="N", help="largest system (default 5184)")
     parser.add_argument("--sizes", type=_count, nargs="+", metavar="N", help="only these numbers of atoms")
@@ -87,6 +89,8 @@ def run(args: argparse.Namespace) -> None:
 
     if args.compare:
         job.compare(*args.compare)
+    elif args.gpu_memory:
+        job.gpu_memory(args)
     elif args.profile:
         job.profile(args)
     else:

@@ -13,7 +13,7 @@ import pytest
 
 import openmm_so3krates.benchmark
 from openmm_so3krates import cli
-from openmm_so3krates.benchmark import cost_model, measure, tables
+from openmm_so3krates.benchmark import cost_model, machine, measure, tables
 from openmm_so3krates.benchmark.measure import Row
 from openmm_so3krates.benchmark.systems import LADDER
 
@@ -120,6 +120,18 @@ def test_bad_arguments(arguments, message, so3lr, tmp_path, monkeypatch, capsys)
     assert cli.main(["benchmark", "--quick", "--repeats", "1", *model, *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
+
+
+def test_gpu_memory(so3lr, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--gpu-memory", "--sizes", "22", "192", "--lr-cutoff", "10", "--model", str(so3lr)]
+    assert cli.main(["benchmark", *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (large,) = [line.split() for line in lines if line.startswith("water")]
+    model, lists, rest, total = map(float, large[2:6])
+    assert total == pytest.approx(model + lists + rest, abs=0.2) and total < 20  # MB
+    assert float(large[6]) == pytest.approx(1e3 * (total - model) / 192, rel=0.02)
+    assert "million in 24 GB" in lines[-2 - len(machine.gpus())] and not list(tmp_path.iterdir())
 
 
 def test_accuracy_numbers():
