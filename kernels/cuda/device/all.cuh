@@ -17,4 +17,5 @@
 #include "cuda/device/long_range.cuh"
 #include "cuda/device/neighbors.cuh"
 #include "cuda/device/positions.cuh"
+#include "cuda/device/results.cuh"
 #include "cuda/device/self_test.cuh"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/device/arguments.h"
+#include "cuda/device/neighbor_arguments.h"
 
 namespace so3krates {
 namespace cuda {
@@ -132,8 +133,11 @@ struct SumArguments {
 // so3kCheckEnergies
 struct EnergyCheckArguments {
     int numMolecules, numParts, stride;
-    const double *sums;   // [B][stride], the parts of the energy first
-    int *nonFiniteEnergy; // as in ListStatus
+    int unused;           // as in NeighborMatrix
+    double *sums;         // [B][stride], the parts of the energy first
+    ListStatus *status;   // of the lists; nonFiniteEnergy is written
+    int candidateCapacity, edgeCapacity, farCapacity; // of the lists
+    int unusedToo;
 };
 
 // so3kZbl
