@@ -75,7 +75,7 @@ private:
     void network();
     void physics();
     void networkBackward();
-    void moleculeSums();
+    void moleculeSums(bool watched);
     InitialEuclideanArguments<T> initialEuclideanArguments() const;
     FirstLayerArguments<T> firstLayerArguments() const;
     void sums(std::initializer_list<const double *> values, std::initializer_list<int> strides, double *perMolecule);
@@ -205,7 +205,7 @@ template <class T> void CudaPotential<T>::enqueue(const Enqueue &how) {
     physics();
     if (gradient)
         networkBackward();
-    moleculeSums();
+    moleculeSums(how.watched);
 }
 
 template <class T> bool CudaPotential<T>::finish() {
@@ -492,7 +492,7 @@ template <class T> void CudaPotential<T>::physics() {
         sums({workspace.chargeGradient}, {1}, workspace.moleculeChargeGradients);
 }
 
-template <class T> void CudaPotential<T>::moleculeSums() {
+template <class T> void CudaPotential<T>::moleculeSums(bool watched) {
     const double *strain = workspace.strain, *dipole = workspace.dipoles;
     auto strainColumn = [&](int k) { return strain ? strain + k : nullptr; };
     sums({workspace.networkEnergy, workspace.zblEnergy, workspace.electrostaticEnergy, workspace.dispersionEnergy,
@@ -504,6 +504,7 @@ template <class T> void CudaPotential<T>::moleculeSums() {
     a.numParts = DispersionEnergy + 1;
     a.stride = NumMoleculeSums;
     a.sums = workspace.moleculeSums;
+    a.watched = watched;
     a.status = lists.lastArguments().status;
     a.candidateCapacity = lists.lastArguments().candidates.capacity;
     a.edgeCapacity = lists.edges().capacity;

@@ -34,7 +34,8 @@ struct Enqueue {
     // Periodic molecules have the boxes in DeviceBuffers::cells and not those of prepare().
     bool withCells = false;
     // False: nobody will call finish(). Where it would have refused the results or asked for another try, and where a
-    // box in `cells` is degenerate or has shrunk too much, the energies are NaN.
+    // box in `cells` is degenerate or has shrunk too much, the energies are NaN, and so they are in all such
+    // evaluations after it.
     bool watched = true;
 };
 

@@ -40,7 +40,8 @@ bool canRecord(const DevicePotential &potential, const System &system, const Dev
 
 // Puts the evaluation into the graph that the caller records on tensors.stream. Neither allocates nor waits, and a
 // replay needs nobody: where compute() would throw, and where lists or boxes outgrow their headroom, all results are
-// NaN. The potential and its memory then belong to the graph: no other call may be made, as it would change them.
+// NaN, and so are those of every replay after it. The potential and its memory then belong to the graph: no other call
+// may be made, as it would change them.
 void record(DevicePotential &potential, Device &device, const System &system, const DeviceTensors &tensors);
 
 } // namespace so3krates::cuda

@@ -138,7 +138,7 @@ def far_and_close():
 
 
 def test_lists_that_overflow_in_a_replay(module, model_file):
-    """Nothing but NaN, and right results again when the lists fit."""
+    """Nothing but NaN from then on: the host may have missed the first; a new recording is right again."""
     row, heap = far_and_close()
     system = random_molecule(1, 80, 30.0)
     system.positions[:] = row
@@ -146,13 +146,19 @@ def test_lists_that_overflow_in_a_replay(module, model_file):
     call.compute()
     call.record()
     # Half as long a row has more neighbors than at the recording, inside the headroom.
-    for positions, fits in ((row, True), (heap, False), (heap, False), (0.5 * row, True), (row, True)):
+    for positions, fits in ((row, True), (0.5 * row, True), (row, True), (heap, False), (row, False)):
         call.positions[:] = positions
         got = call.replay()
         if fits:
             assert_close(got, expected_of(module, model_file, call), 1e-9)
         else:
             assert all(np.isnan(values).all() for values in got.values())
+    call.positions[:] = heap
+    anew = Call(module, model_file, system)
+    anew.positions[:] = heap
+    anew.compute()
+    anew.record()
+    assert_close(anew.replay(), expected_of(module, model_file, call), 1e-9)
 
 
 def test_headroom_grows_with_the_lists(module, model_file):
@@ -184,12 +190,11 @@ def test_what_compute_refuses_is_not_a_number(module, model_file, bad):
     call.compute()
     call.record()
     good = [call.positions.copy(), call.cell.copy()]
-    expected = call.replay()
-    for _ in range(2):
-        BAD[bad](call)
-        assert all(np.isnan(values).all() for values in call.replay().values())
+    assert all(np.isfinite(values).all() for values in call.replay().values())
+    BAD[bad](call)
+    assert all(np.isnan(values).all() for values in call.replay().values())
     call.positions[:], call.cell[:] = good
-    assert_close(call.replay(), expected, 0)
+    assert all(np.isnan(values).all() for values in call.replay().values())
 
 
 def test_energy_that_is_not_finite(module, tmp_path):

@@ -133,11 +133,11 @@ struct SumArguments {
 // so3kCheckEnergies
 struct EnergyCheckArguments {
     int numMolecules, numParts, stride;
-    int unused;           // as in NeighborMatrix
-    double *sums;         // [B][stride], the parts of the energy first
-    ListStatus *status;   // of the lists; nonFiniteEnergy is written
+    int watched;                                      // 0: the host will not look at the status
+    double *sums;                                     // [B][stride], the parts of the energy first
+    ListStatus *status;                               // of the lists; nonFiniteEnergy is written
     int candidateCapacity, edgeCapacity, farCapacity; // of the lists
-    int unusedToo;
+    int unused;                                       // as in NeighborMatrix
 };
 
 // so3kZbl

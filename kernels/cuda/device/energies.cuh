@@ -35,11 +35,12 @@ extern "C" __global__ void so3kSums(SumArguments a) {
 __device__ inline bool isSound(const EnergyCheckArguments &a) {
     const ListStatus &s = *a.status;
     return s.candidatesNeeded <= a.candidateCapacity && s.edgesNeeded <= a.edgeCapacity &&
-           s.farNeeded <= a.farCapacity && !s.badAtom && !s.badBox && !s.coincident;
+           s.farNeeded <= a.farCapacity && !s.badAtom && !s.badBox && !s.coincident && (a.watched || !s.failed);
 }
 
 // Tells the host of energies that are no numbers: the first such molecule. Of lists that are not sound all are: the
-// host may not be looking, and what was computed is wrong. One block.
+// host may not be looking, and what was computed is wrong. Unwatched, it stays so: OpenMM makes forces whole numbers,
+// NaN among them, and a step or two later a system that has exploded would have neighbors that fit again. One block.
 extern "C" __global__ void so3kCheckEnergies(EnergyCheckArguments a) {
     __shared__ int worst;
     if (threadIdx.x == 0)
@@ -57,6 +58,8 @@ extern "C" __global__ void so3kCheckEnergies(EnergyCheckArguments a) {
     __syncthreads();
     if (threadIdx.x == 0)
         a.status->nonFiniteEnergy = worst;
+    if (threadIdx.x == 0 && worst && !a.watched)
+        a.status->failed = 1;
 }
 
 } // namespace cuda

@@ -26,9 +26,9 @@ struct ListStatus {
     int candidatesNeeded, edgesNeeded, farNeeded; // the longest row that did not fit its capacity
     int badAtom;                                  // numAtoms - (first atom whose position is not usable)
     int badBox;                                   // 1: so3kTakeBoxes met a box that cannot be used
-    unsigned long long coincident; // ~(receiver << 32 | sender) of the first coincident pair
+    unsigned long long coincident;                // ~(receiver << 32 | sender) of the first coincident pair
     int nonFiniteEnergy; // of the evaluation before this build: molecules - (first with an energy that is no number)
-    int unusedToo;
+    int failed;          // 1: an evaluation that nobody watched has failed, and so do all such after it
 };
 
 // Pairs closer than the cutoff plus a skin, kept over several steps: [N][capacity], sorted by sender, then image. An
@@ -70,10 +70,10 @@ struct ListArguments {
 
 // so3kTakeBoxes
 struct BoxArguments {
-    const double *cells;    // [B][3][3]
-    SearchBox *boxes;       // [B]
-    double *shifts;         // as in Atoms
-    int *stale;             // as in ListArguments
+    const double *cells; // [B][3][3]
+    SearchBox *boxes;    // [B]
+    double *shifts;      // as in Atoms
+    int *stale;          // as in ListArguments
     ListStatus *status;
     double candidateCutoff;
 };
