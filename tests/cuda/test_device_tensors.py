@@ -112,7 +112,8 @@ def test_without_a_virial(module, model_file):
 
 @pytest.mark.parametrize("cell_on_gpu", [True, False])
 def test_replays(module, model_file, cell_on_gpu):
-    """Small moves, moves out of the skin and of the box, and with the box on the GPU a barostat's."""
+    """Small moves, moves out of the skin and of the box; with the box on the GPU a barostat's, and a box that shrinks
+    around atoms that stay."""
     start = random_box(2)
     call = Call(module, model_file, start, cell_on_gpu=cell_on_gpu)
     call.compute()
@@ -120,11 +121,14 @@ def test_replays(module, model_file, cell_on_gpu):
     call.record()
     counts = call.counts()
     rng = np.random.default_rng(1)
-    scales = [1, 1, 1.05, 0.9, 0.9, 1] if cell_on_gpu else [1, 1, 1]
-    for step, scale in enumerate(scales):
-        amount = 3 if step == 1 else 0.1
-        call.positions[:] = scale * start.positions + rng.uniform(-amount, amount, start.positions.shape)
-        call.cell[:] = scale * start.cell
+    steps = [(0.1, 1), (3, 1), (0.1, 1)] + ([(0.1, 1.05), (0.1, 0.9), (0, None), (0.1, 1)] if cell_on_gpu else [])
+    for amount, scale in steps:
+        if amount:
+            call.positions[:] = scale * start.positions + rng.uniform(-amount, amount, start.positions.shape)
+        if scale:
+            call.cell[:] = scale * start.cell
+        else:
+            call.cell[0] *= 0.8
         got = call.replay()
         assert call.counts() == counts  # nothing that needs the host
         assert_close(got, expected_of(module, model_file, call))
