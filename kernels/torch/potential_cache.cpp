@@ -135,10 +135,11 @@ void SharedPotential::record(const System &system, const cuda::DeviceTensors &te
 }
 
 void refuseFirstCallInGraph() {
-    throw InputError("a CUDA graph is recorded, and the operator was not called directly before with the same model, "
-                     "atoms, charge, spin and wishes (and a box on the CPU): call it once outside of the graph, which "
-                     "takes the memory it needs. torch.cuda.make_graphed_callables and openmm-torch do (property "
-                     "CUDAGraphWarmupSteps, 1 or more)");
+    throw InputError(
+        "a CUDA graph is recorded, and the operator was not called directly before with the same model, "
+        "atoms, charge, spin and choice of virial, and cell if it is on the CPU: call it once outside of the "
+        "graph, which takes over the memory of that call. openmm-torch does, as often as its property "
+        "CUDAGraphWarmupSteps says");
 }
 
 Description readDescription(const std::string &text) {

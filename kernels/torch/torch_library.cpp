@@ -102,6 +102,9 @@ struct Inputs {
         atomicNumbers = atomicNumberTensor.integers("atomic_numbers");
         if (cellTensor) {
             requireShape(*cellTensor, {3, 3}, "cell");
+            const int32_t type = cellTensor->dtype();
+            if (type != aoti_torch_dtype_float64() && type != aoti_torch_dtype_float32())
+                throw InputError("cell must be float32 or float64: cell.to(torch.float32)");
             if (!recording || !cellTensor->gpu())
                 cell = cellTensor->reals("cell");
         }

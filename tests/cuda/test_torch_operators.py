@@ -74,7 +74,8 @@ def test_the_driver_rules_are_kept(results):
 
 def test_a_graph_without_a_call_before_is_refused(results):
     for name in ("first call", "another system before", "a second graph without a call"):
-        assert "call it once outside of the graph" in results["refused"][name], name
+        assert "call it once outside of the graph, which takes over" in results["refused"][name], name
+    assert "cell must be float32 or float64" in results["refused"]["whole numbers in the cell"]
     assert "give atomic_numbers, model and model_file on the CPU" in results["refused"]["numbers on the GPU"]
 
 

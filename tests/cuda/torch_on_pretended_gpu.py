@@ -165,6 +165,9 @@ for name, operator in {
 molecule()
 out["refused"]["another system before"] = refused(box)
 box()
+whole = Operator("box")
+whole.cell = Tensor(np.eye(3) * 9, np.int64, True)
+out["refused"]["whole numbers in the cell"] = refused(whole)
 out["refused"]["numbers on the GPU"] = refused(Operator("box", numbers_on_gpu=True))
 
 # A graph with two calls, and one of another system; then calls that need more memory than there was.
