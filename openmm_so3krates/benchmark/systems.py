@@ -41,7 +41,8 @@ class Rung:
     build: Callable[[], BenchmarkSystem]
 
 
-def _peptide(residues: int) -> BenchmarkSystem:
+def peptide(residues: int) -> BenchmarkSystem:
+    """Ac-Ala_n-NHMe in vacuum, extended."""
     atoms = build_capped_alanine(residues)
     return BenchmarkSystem(
         f"Ac-Ala{residues}-NHMe",
@@ -84,14 +85,15 @@ def _water_positions(edge: int) -> np.ndarray:
     return placed.reshape(-1, 3, 3)
 
 
-def _water(edge: int) -> BenchmarkSystem:
+def water(edge: int) -> BenchmarkSystem:
+    """A box of edge³ molecules."""
     positions = _water_positions(edge).reshape(-1, 3)
     return BenchmarkSystem("water", np.tile([8, 1, 1], edge**3), positions, edge * _SPACING * np.eye(3))
 
 
 def _repeated_water(edge: int, times: int) -> BenchmarkSystem:
     """A box of water `times` times along each of its edges: quickly made."""
-    block = _water(edge)
+    block = water(edge)
     shifts = np.array(list(np.ndindex(times, times, times))) @ block.cell
     return BenchmarkSystem(
         "water",
@@ -103,36 +105,36 @@ def _repeated_water(edge: int, times: int) -> BenchmarkSystem:
 
 def _solvated_peptide(residues: int, edge: int) -> BenchmarkSystem:
     """A peptide in the middle of a box of water, without the molecules closer than 2 Å to it."""
-    peptide = _peptide(residues)
+    solute = peptide(residues)
     cell = edge * _SPACING * np.eye(3)
-    solute = peptide.positions - peptide.positions.mean(axis=0)
-    axes = np.linalg.svd(solute)[2]
-    solute = solute @ axes.T * [1, 1, np.sign(np.linalg.det(axes))] + cell.diagonal() / 2  # its longest axis along x
+    centered = solute.positions - solute.positions.mean(axis=0)
+    axes = np.linalg.svd(centered)[2]
+    placed = centered @ axes.T * [1, 1, np.sign(np.linalg.det(axes))] + cell.diagonal() / 2  # its longest axis along x
     waters = _water_positions(edge)
-    gaps = np.linalg.norm(waters[:, :, None] - solute, axis=-1).min(axis=(1, 2))
+    gaps = np.linalg.norm(waters[:, :, None] - placed, axis=-1).min(axis=(1, 2))
     waters = waters[gaps > 2.0]
     return BenchmarkSystem(
         f"Ac-Ala{residues}-NHMe in water",
-        np.concatenate([peptide.atomic_numbers, np.tile([8, 1, 1], len(waters))]),
-        np.concatenate([solute, waters.reshape(-1, 3)]),
+        np.concatenate([solute.atomic_numbers, np.tile([8, 1, 1], len(waters))]),
+        np.concatenate([placed, waters.reshape(-1, 3)]),
         cell,
     )
 
 
 LADDER = (
-    Rung("Ac-Ala1-NHMe", 22, partial(_peptide, 1)),
-    Rung("Ac-Ala3-NHMe", 42, partial(_peptide, 3)),
-    Rung("Ac-Ala10-NHMe", 112, partial(_peptide, 10)),
+    Rung("Ac-Ala1-NHMe", 22, partial(peptide, 1)),
+    Rung("Ac-Ala3-NHMe", 42, partial(peptide, 3)),
+    Rung("Ac-Ala10-NHMe", 112, partial(peptide, 10)),
     Rung("buckyball catcher", 148, _buckyball_catcher),
-    Rung("water", 192, partial(_water, 4)),
-    Rung("water", 648, partial(_water, 6)),
+    Rung("water", 192, partial(water, 4)),
+    Rung("water", 648, partial(water, 6)),
     Rung("Ac-Ala3-NHMe in water", 1500, partial(_solvated_peptide, 3, 8)),
-    Rung("water", 1536, partial(_water, 8)),
-    Rung("water", 5184, partial(_water, 12)),
-    Rung("water", 12288, partial(_water, 16)),
-    Rung("water", 24000, partial(_water, 20)),
-    Rung("water", 41472, partial(_water, 24)),
-    Rung("water", 98304, partial(_water, 32)),
+    Rung("water", 1536, partial(water, 8)),
+    Rung("water", 5184, partial(water, 12)),
+    Rung("water", 12288, partial(water, 16)),
+    Rung("water", 24000, partial(water, 20)),
+    Rung("water", 41472, partial(water, 24)),
+    Rung("water", 98304, partial(water, 32)),
     Rung("water", 331776, partial(_repeated_water, 16, 3)),
     Rung("water", 1029000, partial(_repeated_water, 14, 5)),
 )
