@@ -6,6 +6,7 @@ Units here are Å, eV and elementary charges; `openmm_so3krates.SO3kratesForce` 
 from __future__ import annotations
 
 import functools
+import math
 import operator
 import os
 from dataclasses import dataclass
@@ -298,6 +299,10 @@ def _array(value, name: str, shape: tuple[int | None, ...], dtype) -> np.ndarray
 
 
 def _integers(value, name: str) -> np.ndarray:
+    if type(value) is np.ndarray and value.ndim == 1 and value.dtype.kind in "iu":  # as a rule, and at every call
+        array = np.ascontiguousarray(value, np.intc)
+        if (array == value).all():
+            return array
     array = _array(value, name, (None,), np.float64)
     if not (np.isfinite(array).all() and (array == np.rint(array)).all() and (np.abs(array) < 2**31).all()):
         raise ValueError(f"{name} must be whole numbers")
@@ -315,6 +320,8 @@ def _threads(value) -> int:
 
 
 def _number(value, name: str) -> float:
+    if type(value) is float and math.isfinite(value):
+        return value
     try:
         if np.ma.isMaskedArray(value) or np.iscomplexobj(value):
             raise TypeError
