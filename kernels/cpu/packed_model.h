@@ -48,6 +48,7 @@ template <class T> struct PackedModel {
     bool euclideanFromNeighborhood;
     double cutoff, messageScale[2], neighborhoodScale;
     T contractionNorm[maxDegrees]; // 1/sqrt(2l+1)
+    const T *degreeMask;           // [D][M padded] 1 at the components of a degree, else 0
     const LayerWeights<T> *layers;
 
     Dense<T> energyHidden, energyHiddenBack; // weight null: none

@@ -22,36 +22,44 @@ template <class T> void coefficientGradients(const Evaluation<T> &e, int layer, 
     const T *messageI = e.messageGradient + long(i) * total, *messageJ = e.messageGradient + long(j) * total;
     const T *valueI = state.attention + long(i) * row + s.valueX(),
             *valueJ = state.attention + long(j) * row + s.valueX();
-    for (int block = 0; block < s.block[0].count; block++) {
-        Vec<T> both[2] = {};
-        for (int c = block * s.block[0].stride; c < (block + 1) * s.block[0].stride; c += lanes<T>) {
-            both[0] += load<T>(messageI + c) * load<T>(valueJ + c);
-            both[1] += load<T>(messageJ + c) * load<T>(valueI + c);
+    constexpr int atOnce = 4;
+    for (int first = 0; first < s.block[0].count; first += atOnce) {
+        Vec<T> both[2 * atOnce] = {};
+#pragma GCC unroll 4
+        for (int b = 0; b < atOnce; b++)
+            if (first + b < s.block[0].count)
+                for (int c = (first + b) * s.block[0].stride; c < (first + b + 1) * s.block[0].stride; c += lanes<T>) {
+                    both[b] += load<T>(messageI + c) * load<T>(valueJ + c);
+                    both[atOnce + b] += load<T>(messageJ + c) * load<T>(valueI + c);
+                }
+        T raw[2 * atOnce];
+        storeSums<T, 2 * atOnce>(both, raw);
+        for (int b = 0; b < atOnce && first + b < s.block[0].count; b++) {
+            gradient[s.alpha(0, 0) + first + b] = raw[b];
+            gradient[s.alpha(0, 1) + first + b] = raw[atOnce + b];
         }
-        T raw[2];
-        storeSums<T, 2>(both, raw);
-        gradient[s.alpha(0, 0) + block] = raw[0];
-        gradient[s.alpha(0, 1) + block] = raw[1];
     }
     const T *evI = e.evGradient + long(i) * s.euclidean, *evJ = e.evGradient + long(j) * s.euclidean;
     const T *y = e.harmonics + long(pair) * s.euclidean;
     const T *alpha = state.alpha + long(pair) * s.alphaRow();
     T *yGradient = e.harmonicsGradient + long(pair) * s.euclidean;
-    for (int d = 0; d < s.numDegrees; d++) {
-        T ij = 0, ji = 0, alphaIJ = alpha[s.alpha(1, 0) + d], alphaJI = alpha[s.alpha(1, 1) + d];
-        for (int m = s.degreeStart[d]; m < s.degreeStart[d + 1]; m++) {
-            ij += evI[m] * y[m];
-            ji += evJ[m] * y[m];
-            yGradient[m] += alphaIJ * evI[m] + alphaJI * evJ[m];
-        }
-        gradient[s.alpha(1, 0) + d] = ij;
-        gradient[s.alpha(1, 1) + d] = ji;
+    Vec<T> ij[degreeRow] = {}, ji[degreeRow] = {};
+    for (int v = 0; v * lanes<T> < s.euclidean; v++) {
+        const int m = v * lanes<T>;
+        Vec<T> atI = load<T>(evI + m), atJ = load<T>(evJ + m), yv = load<T>(y + m);
+        addByDegree<T>(*e.model, v, atI * yv, ij);
+        addByDegree<T>(*e.model, v, atJ * yv, ji);
+        store<T>(yGradient + m, load<T>(yGradient + m) + spreadDegrees<T>(*e.model, v, alpha + s.alpha(1, 0)) * atI +
+                                    spreadDegrees<T>(*e.model, v, alpha + s.alpha(1, 1)) * atJ);
     }
+    T perDegree[2][degreeRow];
+    storeSums<T, degreeRow>(ij, perDegree[0]);
+    storeSums<T, degreeRow>(ji, perDegree[1]);
+    for (int direction = 0; direction < 2; direction++)
+        for (int d = 0; d < s.numDegrees; d++)
+            gradient[s.alpha(1, direction) + d] = perDegree[direction][d];
     const T *slope = state.alphaSlope + long(pair) * s.alphaRow();
-    T along = 0;
-    for (int k = 0; k < s.alphaRow(); k++)
-        along += gradient[k] * slope[k];
-    e.distanceGradient[pair] += along;
+    e.distanceGradient[pair] += dot<T>(gradient, slope, s.alphaRow());
 }
 
 // dE/dw of pair p (row p of the block), and its share of dE/d(q, k, v) in the slots of i and j.
@@ -116,19 +124,20 @@ void differenceGradients(const Evaluation<T> &e, int layer, int first, int n, co
         const T *evJ = e.layer[layer].evIn + long(e.pairs.j[pair]) * s.euclidean;
         T *slotI = e.slotGradients + long(e.pairs.slotI[pair]) * s.gradientRow() + s.attentionRow();
         T *slotJ = e.slotGradients + long(e.pairs.slotJ[pair]) * s.gradientRow() + s.attentionRow();
-        Vec<T> sums[maxDegrees] = {};
+        Vec<T> sums[degreeRow] = {};
         for (int k = 0; k < width; k += lanes<T>) {
             Vec<T> g = load<T>(hidden + k) * load<T>(slope + k);
             for (int d = 0; d < s.numDegrees; d++)
                 sums[d] += g * load<T>(w.spherical0Rows + d * width + k);
         }
-        for (int d = 0; d < s.numDegrees; d++) {
-            T g = 2 * sum<T>(sums[d]);
-            for (int m = s.degreeStart[d]; m < s.degreeStart[d + 1]; m++) {
-                T along = g * (evJ[m] - evI[m]);
-                slotJ[m] += along;
-                slotI[m] -= along;
-            }
+        T gradient[degreeRow]; // dE/d(squared difference)
+        storeSums<T, degreeRow>(sums, gradient);
+        for (int v = 0; v * lanes<T> < s.euclidean; v++) {
+            const int m = v * lanes<T>;
+            Vec<T> difference = load<T>(evJ + m) - load<T>(evI + m);
+            Vec<T> along = T(2) * spreadDegrees<T>(*e.model, v, gradient) * difference;
+            store<T>(slotJ + m, load<T>(slotJ + m) + along);
+            store<T>(slotI + m, load<T>(slotI + m) - along);
         }
     }
 }
