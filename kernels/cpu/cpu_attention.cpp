@@ -156,7 +156,7 @@ template <class T> void CpuAttention<T>::compute(const AttentionInput<T> &input,
     const std::vector<Box> boxes{Box::from(input.cell)};
     lists.build(system, boxes, packed.cutoff, 0, *team);
     const bool gradient = input.messageGradient;
-    workspace.prepare(system, lists, gradient);
+    workspace.prepare(system, lists, gradient, false);
     const Evaluation<T> &e = workspace.evaluation;
     const size_t scratchSize = kernels.scratchSize(packed) + 64;
     scratch.resize(scratchSize * team->size());

@@ -336,7 +336,7 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
     }
     clock.ends("neighbor lists");
     const bool strain = results.virials, gradient = results.forces || strain;
-    workspace.prepare(system, lists, gradient);
+    workspace.prepare(system, lists, gradient, firstLayer.available());
     const size_t scratchSize = kernels.scratchSize(packed) + 64;
     scratch.resize(scratchSize * team.size());
 

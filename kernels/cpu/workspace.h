@@ -29,15 +29,16 @@ private:
 };
 
 template <class T> struct LayerBuffers {
-    Buffer<T> attention, qkSlope, alpha, alphaSlope, evIn, evAttended, exchange, norm1, norm2, norm1InverseStd,
-        norm2InverseStd, mlp1Slope, mlp1HiddenSlope, mlp2Slope, mlp2HiddenSlope;
+    Buffer<T> attention, qkSlope, filter[2], filterHiddenSlope, alpha, alphaSlope, evIn, evAttended, exchange, norm1,
+        norm2, norm1InverseStd, norm2InverseStd, mlp1Slope, mlp1HiddenSlope, mlp2Slope, mlp2HiddenSlope;
 };
 
 template <class T> class Workspace {
 public:
     explicit Workspace(const PackedModel<T> &model);
-    // Points `evaluation` at memory for these lists, and works out tiles, slots and adjacency.
-    void prepare(const System &system, const NeighborLists &lists, bool withGradient);
+    // Points `evaluation` at memory for these lists, and works out tiles, slots and adjacency. firstLayerFromTables:
+    // the first layer has no filters.
+    void prepare(const System &system, const NeighborLists &lists, bool withGradient, bool firstLayerFromTables);
     Evaluation<T> evaluation;
     Buffer<T> initialFeatures;                               // [N][F]
     Buffer<double> chargeGradient, ratioGradient, zblEnergy; // [N], [N], [pairs]
@@ -48,6 +49,7 @@ public:
 private:
     void buildTiles(int numAtoms, const NeighborLists &lists);
     const PackedModel<T> &model;
+    const size_t mostFilterBytes;
     std::vector<LayerBuffers<T>> layers;
     std::vector<LayerState<T>> states;
     Buffer<T> unit, cutoff, harmonics, harmonicsGradient, distanceGradient, pairGradient;

@@ -1,7 +1,7 @@
 #pragma once
 // The way back through the attention of one layer, for the pairs of one tile: from dE/d(message to x) and dE/dev to
 // dE/dd and dE/dY of each pair, and to dE/d(q, k, v) and dE/d(ev at the layer's input), collected in the tile's slots.
-// The filters are computed again rather than stored: nothing of width F per pair stays in memory.
+// In large systems the filters are computed again rather than kept: nothing of width F per pair stays in memory.
 
 #include "cpu/network/attention_forward.h"
 
@@ -145,7 +145,7 @@ void differenceGradients(const Evaluation<T> &e, int layer, int first, int n, co
 // All of the above for one tile. atoms: whether gradients of q, k, v and ev of this layer's input are of use (they are
 // not in a first layer whose input does not depend on the positions).
 template <class T>
-void attentionBackward(const Evaluation<T> &e, int layer, int tile, bool atoms, FilterBlock<T> &filter,
+void attentionBackward(const Evaluation<T> &e, int layer, int tile, bool atoms, FilterBlock<T> filter,
                        FilterGradientBlock<T> &b) {
     const Shape &s = shapeOf(*e.model);
     const int begin = e.pairs.tilePair[tile], end = e.pairs.tilePair[tile + 1];
@@ -160,7 +160,8 @@ void attentionBackward(const Evaluation<T> &e, int layer, int tile, bool atoms, 
             coefficientGradients<T>(e, layer, first + p, b.alphaGradient + p * s.alphaRow());
         if (!atoms)
             continue;
-        edgeFilters<T>(e, layer, first, n, false, filter);
+        if (!useKeptFilters<T>(e, layer, first, filter))
+            edgeFilters<T>(e, layer, first, n, false, filter);
         for (int p = 0; p < n; p++)
             filterGradients<T>(e, layer, first + p, p, filter, b);
         if (e.model->layers[layer].useSpherical)

@@ -9,12 +9,13 @@ namespace so3krates::cpu::SO3KRATES_ARCH {
 
 template <class T> SO3K_INLINE T parity(int degree) { return degree % 2 ? T(-1) : T(1); }
 
-template <class T> void attentionForward(const Evaluation<T> &e, int layer, int begin, int end, FilterBlock<T> &b) {
+template <class T> void attentionForward(const Evaluation<T> &e, int layer, int begin, int end, FilterBlock<T> b) {
     const Shape &s = shapeOf(*e.model);
     const LayerState<T> &state = e.layer[layer];
     const int row = s.attentionRow();
     for (int first = begin; first < end; first += pairBlock) {
         const int n = end - first < pairBlock ? end - first : pairBlock;
+        useKeptFilters<T>(e, layer, first, b);
         edgeFilters<T>(e, layer, first, n, e.withGradient, b);
         for (int p = 0; p < n; p++) {
             const int pair = first + p;

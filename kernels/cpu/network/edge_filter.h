@@ -17,6 +17,19 @@ template <class T> struct FilterBlock {
     T *slopes[2];    // the same: dR/dd
 };
 
+// Puts the rows that the layer keeps for the way back, from pair `begin` on, in the place of the block's own.
+// False: it keeps none.
+template <class T> bool useKeptFilters(const Evaluation<T> &e, int layer, int begin, FilterBlock<T> &b) {
+    const Shape &s = shapeOf(*e.model);
+    const LayerState<T> &state = e.layer[layer];
+    if (!state.filter[0])
+        return false;
+    for (int m = 0; m < 2; m++)
+        b.values[m] = state.filter[m] + long(begin) * s.block[m].total();
+    b.hiddenSlope = state.filterHiddenSlope + long(begin) * 2 * s.spherical;
+    return true;
+}
+
 // differences, hidden and hiddenSlope of the pairs [begin, begin + n)
 template <class T>
 void sphericalHidden(const Evaluation<T> &e, const LayerWeights<T> &w, const T *ev, int begin, int n,
