@@ -154,7 +154,7 @@ template <class T> void CpuAttention<T>::compute(const AttentionInput<T> &input,
     system.positions = input.positions;
     checkPositions(system);
     const std::vector<Box> boxes{Box::from(input.cell)};
-    lists.build(system, boxes, packed.cutoff, 0, *team);
+    lists.build(system, boxes, packed.cutoff, *team);
     const bool gradient = input.messageGradient;
     workspace.prepare(system, lists, gradient, false);
     const Evaluation<T> &e = workspace.evaluation;

@@ -166,9 +166,10 @@ void Workspace<T>::prepare(const System &system, const NeighborLists &lists, boo
     ratioGradient.ensure(N);
     zblEnergy.ensure(P);
     longRange.ensure(N);
-    charge.ensure(N);
-    ratio.ensure(N);
-    polarizability.ensure(N);
+    LongRangeAtoms<T> &far = longRangeAtoms;
+    for (Buffer<T> *row :
+         {&far.charge, &far.ratio, &far.freePolarizability, &far.polarizability, &far.alphaSquareOverC6})
+        row->ensure(N + longRangeSlack);
     strain.ensure(6 * N);
 }
 

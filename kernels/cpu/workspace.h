@@ -33,6 +33,11 @@ template <class T> struct LayerBuffers {
         norm2, norm1InverseStd, norm2InverseStd, mlp1Slope, mlp1HiddenSlope, mlp2Slope, mlp2HiddenSlope;
 };
 
+// By place, see long_range_terms.h.
+template <class T> struct LongRangeAtoms {
+    Buffer<T> charge, ratio, freePolarizability, polarizability, alphaSquareOverC6;
+};
+
 template <class T> class Workspace {
 public:
     explicit Workspace(const PackedModel<T> &model);
@@ -43,8 +48,8 @@ public:
     Buffer<T> initialFeatures;                               // [N][F]
     Buffer<double> chargeGradient, ratioGradient, zblEnergy; // [N], [N], [pairs]
     Buffer<LongRangeResult> longRange;                       // [N]
-    Buffer<T> charge, ratio, polarizability;                 // [N]
-    Buffer<double> strain;                                   // [N][6] of the short range
+    LongRangeAtoms<T> longRangeAtoms;
+    Buffer<double> strain; // [N][6] of the short range
 
 private:
     void buildTiles(int numAtoms, const NeighborLists &lists);
