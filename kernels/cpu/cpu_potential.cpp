@@ -123,7 +123,7 @@ private:
     FirstLayerTables<T> firstLayer;
     Workspace<T> workspace;
     std::vector<Box> boxes;
-    std::vector<T> scratch;
+    Buffer<T> scratch;
     LongRangeTerms<T> terms;
     std::vector<double> charges; // [N] after conservation
     // what the initial features and species were made for
@@ -302,7 +302,7 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
     const bool strain = results.virials, gradient = results.forces || strain;
     workspace.prepare(system, lists, gradient, firstLayer.available());
     const size_t scratchSize = kernels.scratchSize(packed) + 64;
-    scratch.resize(scratchSize * team.size());
+    scratch.ensure(scratchSize * team.size());
 
     Evaluation<T> &e = workspace.evaluation;
     e.firstLayer = FirstLayerView<T>();
@@ -342,7 +342,7 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
     clock.ends("tiles and work space");
     Stages stages(team.size(), 16 + 4 * layers, clock);
     team.run([&](int thread) {
-        T *mine = scratch.data() + scratchSize * thread;
+        T *mine = scratch.get() + scratchSize * thread;
         Stages::Turn turn{thread};
         auto atoms = [&](const char *name, auto &&work) {
             stages.run(turn, name, atomTasks, [&](int task) {

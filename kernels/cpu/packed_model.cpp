@@ -54,7 +54,7 @@ ShapeNumbers shapeNumbers(const Hyperparameters &h) {
 }
 
 template <class T> T *PackedModelOwner<T>::newArray(size_t size) {
-    arrays.push_back(std::make_unique<T[]>(size + lanes)); // zeros; a vector may be read at the end
+    arrays.emplace_back(size + lanes); // zeros; a vector may be read at the end
     return arrays.back().get();
 }
 

@@ -1,32 +1,14 @@
 #pragma once
 // Memory behind an Evaluation: grows to the largest system seen and is reused from step to step.
 
-#include <memory>
 #include <vector>
 
+#include "cpu/buffer.h"
 #include "cpu/evaluation.h"
 #include "cpu/physics/long_range_terms.h"
 #include "neighbors/neighbor_list.h"
 
 namespace so3krates::cpu {
-
-// An array that keeps its memory. Fresh memory is zero, and the kernels keep the padding of rows at zero.
-template <class T> class Buffer {
-public:
-    T *ensure(size_t size) {
-        if (size > capacity) {
-            memory.reset(); // first, so that old and new never stand side by side
-            capacity = size + size / 8 + 64;
-            memory = std::make_unique<T[]>(capacity);
-        }
-        return memory.get();
-    }
-    T *get() const { return memory.get(); }
-
-private:
-    std::unique_ptr<T[]> memory;
-    size_t capacity = 0;
-};
 
 template <class T> struct LayerBuffers {
     Buffer<T> attention, qkSlope, filter[2], filterHiddenSlope, alpha, alphaSlope, evIn, evAttended, exchange, norm1,
