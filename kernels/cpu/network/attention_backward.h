@@ -22,21 +22,20 @@ template <class T> void coefficientGradients(const Evaluation<T> &e, int layer, 
     const T *messageI = e.messageGradient + long(i) * total, *messageJ = e.messageGradient + long(j) * total;
     const T *valueI = state.attention + long(i) * row + s.valueX(),
             *valueJ = state.attention + long(j) * row + s.valueX();
-    constexpr int atOnce = 4;
-    for (int first = 0; first < s.block[0].count; first += atOnce) {
-        Vec<T> both[2 * atOnce] = {};
+    for (int first = 0; first < s.block[0].count; first += blocksAtOnce) {
+        Vec<T> both[2 * blocksAtOnce] = {};
 #pragma GCC unroll 4
-        for (int b = 0; b < atOnce; b++)
+        for (int b = 0; b < blocksAtOnce; b++)
             if (first + b < s.block[0].count)
                 for (int c = (first + b) * s.block[0].stride; c < (first + b + 1) * s.block[0].stride; c += lanes<T>) {
                     both[b] += load<T>(messageI + c) * load<T>(valueJ + c);
-                    both[atOnce + b] += load<T>(messageJ + c) * load<T>(valueI + c);
+                    both[blocksAtOnce + b] += load<T>(messageJ + c) * load<T>(valueI + c);
                 }
-        T raw[2 * atOnce];
-        storeSums<T, 2 * atOnce>(both, raw);
-        for (int b = 0; b < atOnce && first + b < s.block[0].count; b++) {
+        T raw[2 * blocksAtOnce];
+        storeSums<T, 2 * blocksAtOnce>(both, raw);
+        for (int b = 0; b < blocksAtOnce && first + b < s.block[0].count; b++) {
             gradient[s.alpha(0, 0) + first + b] = raw[b];
-            gradient[s.alpha(0, 1) + first + b] = raw[atOnce + b];
+            gradient[s.alpha(0, 1) + first + b] = raw[blocksAtOnce + b];
         }
     }
     const T *evI = e.evGradient + long(i) * s.euclidean, *evJ = e.evGradient + long(j) * s.euclidean;
