@@ -80,6 +80,7 @@ void filterGradients(const Evaluation<T> &e, int layer, int pair, int p, const F
         const T cut = e.cutoff[2L * pair] * T(e.model->messageScale[m]);
         const T *queryI = atI + s.query(m), *queryJ = atJ + s.query(m), *keyI = atI + s.key(m), *keyJ = atJ + s.key(m);
         const T *value = filter.values[m] + p * layout.total();
+        const T *laterValue = value + 6 * layout.total(); // may lie beyond the last pair
         T *out = b.values[m] + p * layout.total();
         for (int block = 0; block < layout.count; block++) {
             T sign = m == 1 ? parity<T>(s.degree[block]) : T(1);
@@ -91,6 +92,7 @@ void filterGradients(const Evaluation<T> &e, int layer, int pair, int p, const F
                 Vec<T> qi = load<T>(queryI + c), qj = load<T>(queryJ + c), ki = load<T>(keyI + c),
                        kj = load<T>(keyJ + c);
                 store<T>(out + c, a * qi * kj + back * qj * ki);
+                __builtin_prefetch(laterValue + c);
                 Vec<T> w = load<T>(value + c), aw = a * w, backw = back * w;
                 auto add = [](T *to, Vec<T> x) { store<T>(to, load<T>(to) + x); };
                 add(slotI + s.query(m) + c, aw * kj);

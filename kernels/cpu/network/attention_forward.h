@@ -24,6 +24,8 @@ template <class T> void attentionForward(const Evaluation<T> &e, int layer, int 
             const int pair = first + p;
             const T *atI = state.attention + long(e.pairs.i[pair]) * row;
             const T *atJ = state.attention + long(e.pairs.j[pair]) * row;
+            const int next = pair + 1 < e.pairs.numPairs ? pair + 1 : pair;
+            const T *nextJ = state.attention + long(e.pairs.j[next]) * row;
             T *alpha = state.alpha + long(pair) * s.alphaRow();
             T *alphaSlope = e.withGradient ? state.alphaSlope + long(pair) * s.alphaRow() : nullptr;
             for (int m = 0; m < 2; m++) {
@@ -41,6 +43,8 @@ template <class T> void attentionForward(const Evaluation<T> &e, int layer, int 
                         if (start + b >= layout.count)
                             break;
                         for (int c = (start + b) * layout.stride; c < (start + b + 1) * layout.stride; c += lanes<T>) {
+                            __builtin_prefetch(nextJ + s.query(m) + c);
+                            __builtin_prefetch(nextJ + s.key(m) + c);
                             Vec<T> ij = load<T>(queryI + c) * load<T>(keyJ + c),
                                    ji = load<T>(queryJ + c) * load<T>(keyI + c);
                             Vec<T> w = load<T>(value + c);
