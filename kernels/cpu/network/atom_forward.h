@@ -89,6 +89,14 @@ template <class T> void collectMessages(const Evaluation<T> &e, int layer, int b
                 const int other = direction ? pairs.i[pair] : pairs.j[pair];
                 const T *alpha = state.alpha + long(pair) * s.alphaRow() + s.alpha(0, direction);
                 const T *value = state.attention + long(other) * row + s.valueX() + start;
+                const int laterEntry = pairs.adjacency[k + 2 < end ? k + 2 : k], later = laterEntry >> 1;
+                const T *laterValue =
+                    state.attention + long(laterEntry & 1 ? pairs.i[later] : pairs.j[later]) * row + s.valueX() + start;
+                __builtin_prefetch(state.alpha + long(later) * s.alphaRow());
+                __builtin_prefetch(e.harmonics + long(later) * s.euclidean);
+#pragma GCC unroll 8
+                for (int v = 0; v < atOnce; v++)
+                    __builtin_prefetch(laterValue + v * lanes<T>);
 #pragma GCC unroll 8
                 for (int v = 0; v < atOnce; v++)
                     if (v < vectors)

@@ -22,12 +22,17 @@ template <class T> void coefficientGradients(const Evaluation<T> &e, int layer, 
     const T *messageI = e.messageGradient + long(i) * total, *messageJ = e.messageGradient + long(j) * total;
     const T *valueI = state.attention + long(i) * row + s.valueX(),
             *valueJ = state.attention + long(j) * row + s.valueX();
+    const int nextJ = e.pairs.j[pair + 1 < e.pairs.numPairs ? pair + 1 : pair];
+    const T *nextMessage = e.messageGradient + long(nextJ) * total,
+            *nextValue = state.attention + long(nextJ) * row + s.valueX();
     for (int first = 0; first < s.block[0].count; first += blocksAtOnce) {
         Vec<T> both[2 * blocksAtOnce] = {};
 #pragma GCC unroll 4
         for (int b = 0; b < blocksAtOnce; b++)
             if (first + b < s.block[0].count)
                 for (int c = (first + b) * s.block[0].stride; c < (first + b + 1) * s.block[0].stride; c += lanes<T>) {
+                    __builtin_prefetch(nextMessage + c);
+                    __builtin_prefetch(nextValue + c);
                     both[b] += load<T>(messageI + c) * load<T>(valueJ + c);
                     both[blocksAtOnce + b] += load<T>(messageJ + c) * load<T>(valueI + c);
                 }
