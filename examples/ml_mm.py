@@ -25,7 +25,7 @@ ML_GROUP = 1  # of the forces, to tell the model's energy from the rest
 
 
 def make_simulation(edge: float, model: str) -> app.Simulation:
-    """`edge` of the box in nm: keep it above the size of the region plus SO3LR's long-range cutoff, 1.2 nm."""
+    """`edge` of the box in nm: keep it above 2.4, twice SO3LR's long-range cutoff (docs/ml_mm.md)."""
     pdb = app.PDBFile(str(HERE / "alanine_dipeptide.pdb"))
     forcefield = app.ForceField("amber14-all.xml", "amber14/tip3p.xml")
     modeller = app.Modeller(pdb.topology, pdb.positions)

@@ -1,5 +1,6 @@
-"""What all tests share: the installed model SO3LR."""
+"""What all tests share: the installed model SO3LR, and a locale that stays."""
 
+import locale
 import os
 from pathlib import Path
 
@@ -18,6 +19,14 @@ HOW_TO_PROVIDE = (
     "  - run 'so3krates install so3lr --from WHEEL',\n"
     "  - and set SO3KRATES_TEST_WHEEL=WHEEL for the tests of installing itself."
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def locale_restored():
+    """PoCL 3.1 leaves the process with the locale "C", in which Python reads the output of programs as ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
 
 
 def pytest_addoption(parser):

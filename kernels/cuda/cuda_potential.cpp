@@ -115,7 +115,7 @@ private:
     int rowWidth, attentionBlock; // numbers, threads
     // What the last prepare() was for.
     bool gradient = false, strain = false;
-    bool prepared = false;     // all of it went well
+    bool prepared = false;     // all of it went well, and enqueue() since then
     bool projected = false;    // the first layer's q, k, v are those of the composition
     bool finishedLast = false; // an evaluation whose energies nobody has looked at
     unsigned long generations = 0;
@@ -133,6 +133,8 @@ template <class T> void CudaPotential<T>::prepare(const System &system, bool for
     }
     const bool sameWishes = (forces || virials) == gradient && virials == strain;
     const bool wasPrepared = prepared;
+    if (!wasPrepared)
+        lists.forget();
     const bool same = prepared && sameAtoms && sameWishes;
     prepared = false; // until all of it is done
     if (!sameAtoms)
@@ -174,6 +176,7 @@ template <class T> DeviceBuffers CudaPotential<T>::buffers() const {
 template <class T> void CudaPotential<T>::enqueue() {
     if (!prepared)
         throw std::logic_error("enqueue() before prepare()");
+    prepared = false; // until all of it is on the stream
     const size_t N = lists.atoms().numAtoms;
     lists.enqueue();
     if (gradient)
@@ -185,6 +188,7 @@ template <class T> void CudaPotential<T>::enqueue() {
     if (gradient)
         networkBackward();
     moleculeSums();
+    prepared = true;
 }
 
 template <class T> bool CudaPotential<T>::finish() {

@@ -26,7 +26,9 @@ public:
     virtual ~Notice() = default;
     // Puts a copy of the bytes at `device` on the stream. May be recorded: every replay then posts again.
     virtual void post(const void *device) = 0;
-    // Waits for the last post and returns what it copied, valid until the next post.
+    // Waits for the last post and returns where copies arrive: what it copied, until the next post. That the wait is
+    // for this very post is certain only if it was not part of a replay: the driver's documents do not say when a
+    // replayed event becomes pending. Zeros before the first copy.
     virtual const void *wait() = 0;
 };
 

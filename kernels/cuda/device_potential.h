@@ -46,11 +46,12 @@ public:
     // graph and replayed.
     virtual void enqueue() = 0;
 
-    // To be called after each enqueue() or replay, before the positions change. Waits until the neighbor lists are
-    // made; the later kernels may still run. True: the results are valid, in stream order. False: lists did not fit;
-    // they have been given more room (generation() changed): enqueue() again, with the positions that are there. Throws
-    // InputError: a position that is not a finite number below 1e8 Å, coincident atoms; a box too small for the cutoff;
-    // an energy that is not finite in the evaluation before this one, unless download() has told already.
+    // To be called after each enqueue() or replay, before the positions change. Waits until the neighbor lists of this
+    // very evaluation are made (they are numbered); the later kernels may still run. True: the results are valid, in
+    // stream order. False: lists did not fit; they have been given more room (generation() changed): enqueue() again,
+    // with the positions that are there. Throws InputError: a position that is not a finite number below 1e8 Å,
+    // coincident atoms; a box too small for the cutoff; an energy that is not finite in the evaluation before this one,
+    // unless download() has told already.
     virtual bool finish() = 0;
 
     // Waits for the evaluation and copies what is wanted. Throws InputError if an energy is not finite.

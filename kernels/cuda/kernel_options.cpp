@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "cuda/device/first_layer_arguments.h"
+
 namespace so3krates::cuda {
 
 Macros kernelMacros(const Hyperparameters &hyper, Precision precision) {
@@ -29,6 +31,10 @@ Macros kernelMacros(const Hyperparameters &hyper, Precision precision) {
     number("SO3K_ENERGY_HIDDEN", hyper.energyHidden);
     number("SO3K_HIRSHFELD_HIDDEN", hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0);
     number("SO3K_CHARGES", hyper.partialCharges ? 1 : 0);
+    // Where FirstLayerTables can be available: the kernels would never be launched elsewhere.
+    const bool firstLayer = precision == Precision::Single && hyper.euclideanInit == EuclideanInit::Zero &&
+                            2 * (hyper.numHeads + hyper.numDegrees()) <= firstLayerMostRow;
+    number("SO3K_FIRST_LAYER", firstLayer ? 1 : 0);
     const char *tensorCores = std::getenv("SO3KRATES_TENSOR_CORES");
     number("SO3K_TENSOR_CORES", tensorCores && std::strcmp(tensorCores, "0") == 0 ? 0 : 1);
     return macros;

@@ -54,6 +54,8 @@ DeviceNeighborLists::DeviceNeighborLists(std::shared_ptr<Device> device, const S
       deviceStatus(device), notice(device->notice(sizeof(ListStatus))), edgeRows(device), farRows(device),
       candidates(device), unsorted(device), cells(device) {
     edgeRows.capacity = farRows.capacity = candidates.capacity = std::max(1, settings.firstCapacity);
+    arguments.status = deviceStatus.ensure(1);
+    device->clear(arguments.status, sizeof(ListStatus));
 }
 
 NeighborMatrix DeviceNeighborLists::Matrix::ensure(int numAtoms) {
@@ -102,7 +104,7 @@ void DeviceNeighborLists::prepare(const Atoms &atoms, const std::vector<int> &of
     if (!sameAtoms || shifts.get() != a.atoms.shifts)
         allocate();
     if (!sameAtoms)
-        device->clear(a.status, sizeof(ListStatus));
+        device->clear(a.status, offsetof(ListStatus, builds));
     const int yes = 1;
     stale.upload(&yes, 1);
     lastOffsets = offsets;
@@ -143,7 +145,6 @@ void DeviceNeighborLists::allocate() {
     a.atoms.imageAtRest = imageAtRest.get();
     a.boxes = deviceBoxes.get();
     a.wraps = wrapCounts.ensure(3 * size_t(N));
-    a.status = deviceStatus.ensure(1);
     a.stale = stale.ensure(1);
     a.edges = edgeRows.ensure(N);
     a.far = a.farCutoff > 0 ? farRows.ensure(N) : NeighborMatrix();
@@ -207,9 +208,20 @@ void DeviceNeighborLists::checkPositions() const {
 }
 
 const ListStatus &DeviceNeighborLists::wait() {
-    std::memcpy(&lastStatus, notice->wait(), sizeof lastStatus);
+    const ListStatus *told = static_cast<const ListStatus *>(notice->wait());
+    if (told->builds == lastStatus.builds && arguments.atoms.numAtoms > 0) {
+        device->synchronize(); // the event was that of the build before
+        if (told->builds == lastStatus.builds)
+            throw DeviceError(
+                "the GPU has told nothing of this evaluation, though all its work is done: its driver does "
+                "not do what a CUDA graph holds. Set SO3KRATES_CUDA_GRAPHS=0, update the driver, and "
+                "please report this");
+    }
+    std::memcpy(&lastStatus, told, sizeof lastStatus);
     return lastStatus;
 }
+
+void DeviceNeighborLists::forget() { device->download(&lastStatus, arguments.status, sizeof lastStatus); }
 
 bool DeviceNeighborLists::accept() {
     checkPositions();

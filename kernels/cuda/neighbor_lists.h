@@ -31,8 +31,11 @@ public:
     double *positions() const { return positionsGiven.get(); }
     // Puts a build on the stream; neither allocates nor waits.
     void enqueue();
-    // Waits for the last build, not for what was put on the stream after it.
+    // Waits for the last build, not for what was put on the stream after it. Once for each enqueue() that was executed,
+    // by itself or in a replay. Throws DeviceError: the GPU tells nothing of it.
     const ListStatus &wait();
+    // Builds that nobody has waited for are over and done with. Waits for the stream.
+    void forget();
     // What it came to. False: rows did not fit and have been given more room; enqueue again. Throws InputError:
     // positions that are not finite numbers below 1e8 Å, coincident atoms (closer than 1e-4 Å).
     bool accept();

@@ -56,6 +56,15 @@ double *CudaEvaluation::prepare(const Region &region, bool forces) {
     }
 }
 
+void CudaEvaluation::download(std::vector<double> &positions, const Region &region) const {
+    try {
+        engine->device->download(positions.data(), engine->potential->buffers().positions,
+                                 positions.size() * sizeof(double));
+    } catch (const std::exception &error) {
+        region.fail(error);
+    }
+}
+
 const double *CudaEvaluation::run(const Region &region) {
     try {
         engine->replay.run(*engine->potential);

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "region.h"
 
@@ -19,6 +20,8 @@ public:
 
     // Takes up everything but the positions, and returns where they belong: [atoms][3] Å, in device memory.
     double *prepare(const Region &region, bool forces);
+    // The positions that are there; waits for them.
+    void download(std::vector<double> &positions, const Region &region) const;
     // Evaluates the positions that are there. Returns where the forces will be, in stream order: [atoms][3] eV/Å in
     // device memory.
     const double *run(const Region &region);

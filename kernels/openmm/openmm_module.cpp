@@ -117,7 +117,12 @@ static py::array_t<double> array(const std::vector<double> &values) {
 
 // kJ/mol, e, e nm
 static py::dict getPrediction(py::handle force, py::handle context) {
-    const SO3kratesPrediction prediction = get(force).getPrediction(*pointer<OpenMM::Context>(context, "Context"));
+    const SO3kratesForce &own = get(force);
+    OpenMM::Context &where = *pointer<OpenMM::Context>(context, "Context");
+    const SO3kratesPrediction prediction = [&] {
+        py::gil_scoped_release others; // other threads go on, as they do while OpenMM computes
+        return own.getPrediction(where);
+    }();
     py::dict result, parts;
     parts["network"] = prediction.network;
     parts["zbl"] = prediction.zbl;

@@ -33,7 +33,7 @@ std::unique_ptr<so3krates::Potential> createPotential(const SO3kratesForce &forc
 
 Region::Region(const OpenMM::System &system, const SO3kratesForce &force)
     : periodic(force.usesPeriodicBoundaryConditions()), wholeSystem(force.getParticles().empty()),
-      indices(force.getParticles()), atomicNumbers(force.getAtomicNumbers()) {
+      indices(force.getParticles()), atomicNumbers(force.getAtomicNumbers()), images(system, force) {
     if (wholeSystem) {
         indices.resize(system.getNumParticles());
         std::iota(indices.begin(), indices.end(), 0);
@@ -75,8 +75,26 @@ void Region::fail(const std::exception &error) const {
                           (wholeSystem ? "" : " (atoms are counted in the order of the force's atoms)"));
 }
 
+bool Region::imagesMatter() const {
+    try {
+        return images.isNeeded(cell);
+    } catch (const std::exception &error) {
+        fail(error);
+    }
+}
+
+void Region::checkImages() const {
+    try {
+        images.check(positions, cell);
+    } catch (const std::exception &error) {
+        fail(error);
+    }
+}
+
 void Region::compute(so3krates::Potential &potential, const so3krates::Results &results,
                      OpenMM::ThreadPool &pool) const {
+    if (imagesMatter())
+        checkImages();
     PoolTeam team(pool);
     try {
         potential.compute(system(), results, team);

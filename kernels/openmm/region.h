@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "export.h"
+#include "image_check.h"
 #include "openmm/System.h"
 #include "openmm/Vec3.h"
 #include "openmm/internal/ThreadPool.h"
@@ -36,7 +37,12 @@ public:
     // Valid as long as this object, with the numbers it holds then.
     so3krates::System system() const;
 
-    // Throws OpenMM::OpenMMException in place of the engine's exceptions.
+    // Whether checkImages() can find anything in the present box. It throws OpenMM::OpenMMException where positions and
+    // box have the model and a force field around it count a pair twice, or not at all.
+    bool imagesMatter() const;
+    void checkImages() const;
+
+    // With checkImages(). Throws OpenMM::OpenMMException in place of the engine's exceptions.
     void compute(so3krates::Potential &potential, const so3krates::Results &results, OpenMM::ThreadPool &pool) const;
     SO3kratesPrediction predict(so3krates::Potential &potential, OpenMM::ThreadPool &pool) const;
     // The engine's exception as OpenMM's.
@@ -48,6 +54,7 @@ private:
     bool periodic, wholeSystem;
     double charge = 0, spin = 0, cell[9] = {};
     std::vector<int> indices, atomicNumbers;
+    ImageCheck images;
 };
 
 } // namespace SO3kratesPlugin

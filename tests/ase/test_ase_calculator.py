@@ -168,6 +168,8 @@ REFUSED = {
     "flat cell": (True, [9, 9, 0], {}, "no cell with a volume"),
     "charge": (False, [0, 0, 0], {"charge": "one"}, r"atoms.info\['charge'\] must be a number"),
     "spin": (False, [0, 0, 0], {"spin": 1}, "10 electrons, of which not just 1 can be unpaired; give the right charge"),
+    "negative": (False, [0, 0, 0], {"spin": -2}, "there cannot be -2 unpaired electrons.*; give the right charge"),
+    "no multiplicity": (False, [0, 0, 0], {"multiplicity": 0}, "there cannot be -1 unpaired electrons"),
     "too many": (False, [0, 0, 0], {"spin": 12}, "too few for 12 unpaired"),
     "both": (False, [0, 0, 0], {"spin": 1, "multiplicity": 1}, "give one of them"),
 }

@@ -31,7 +31,8 @@ PARTICLES = [6, 2, 3, 0, 5]
 COUNT = 8
 
 
-def make_context(platform: str, periodic: bool):
+def make_context(platform: str, periodic: bool, force_field: bool = False):
+    """force_field: also a NonbondedForce, which leaves out the region; its kernels do nothing on the pretended GPU."""
     system = openmm.System()
     system.setDefaultPeriodicBoxVectors(*BOX)
     for _ in range(COUNT):
@@ -46,6 +47,16 @@ def make_context(platform: str, periodic: bool):
         scale_parameter="lambda",
     )
     system.addForce(force)
+    if force_field:
+        nonbonded = openmm.NonbondedForce()
+        nonbonded.setNonbondedMethod(openmm.NonbondedForce.CutoffPeriodic)
+        nonbonded.setCutoffDistance(0.4)
+        for _ in range(COUNT):
+            nonbonded.addParticle(0, 1, 0)
+        for i, first in enumerate(PARTICLES):
+            for second in PARTICLES[:i]:
+                nonbonded.addException(first, second, 0, 1, 0)
+        system.addForce(nonbonded)
     properties = {"Precision": "double", "TempDirectory": folder} if platform == "CUDA" else {}
     # Verlet's would ask for forces wherever the energy is asked for.
     context = openmm.Context(
@@ -123,6 +134,20 @@ for context in (first, second, first):
 del first, second, context
 gc.collect()
 results["two_contexts_leaks"] = driver.stub_leaks().decode()
+context = make_context("CUDA", False, force_field=True)[0]
+positions = positions_at(0)
+results["images"] = []
+for shift in (0.0, BOX[0][0], 0.0):
+    shifted = positions.copy()
+    shifted[PARTICLES[0], 0] += shift
+    context.setPositions(shifted)
+    try:
+        context.getState(forces=True)
+        results["images"].append("")
+    except openmm.OpenMMException as error:
+        results["images"].append(str(error))
+del context
+gc.collect()
 results["contexts_cleared"] = driver.stub_count(b"cuModuleUnload")  # by the engine; OpenMM never unloads
 results["first_error"] = driver.stub_first_error().decode()
 results["captures"] = driver.stub_count(b"cuStreamBeginCapture_v2")

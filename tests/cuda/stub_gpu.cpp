@@ -2,8 +2,9 @@
 // engine's kernels are executed by an emulated module (tests/cuda_emulation), and of OpenMM's own those that a Context
 // at rest needs. Keeps the driver's rules of contexts, streams and capture; what breaks them is an error of the call.
 //
-// SO3KRATES_EMULATED: the library of the emulated module. SO3KRATES_NO_GPU: there is no GPU. stub_ functions are the
-// test's side.
+// SO3KRATES_EMULATED: the library of the emulated module. SO3KRATES_NO_GPU: there is no GPU. SO3KRATES_LATE_GRAPHS:
+// graphs run when something else is to be done or the stream is waited for, and their events do not wait. stub_
+// functions are the test's side.
 
 #include <dlfcn.h>
 
@@ -57,6 +58,7 @@ std::set<Graph *> graphs, executables;
 std::set<Event *> events;
 std::map<char *, std::pair<size_t, Context *>> memory;
 std::set<void *> hostMemory;
+Graph late;
 std::map<std::string, long> counts; // calls by symbol, launches by kernel
 std::string firstError;             // the first call that broke a rule
 
@@ -112,13 +114,22 @@ bool mayWork(void *stream) {
     const Stream *captured = capturing();
     return !captured || stream == captured || (captured->flags & 1);
 }
+int catchUp() {
+    const Graph graph = std::move(late);
+    late.nodes.clear();
+    for (const auto &node : graph.nodes)
+        if (int code = node())
+            return code;
+    return Success;
+}
 int put(void *stream, std::function<int()> work) {
     Stream *own = static_cast<Stream *>(stream);
     if (own && own->recording) {
         own->recording->nodes.push_back(std::move(work));
         return Success;
     }
-    return work();
+    const int code = catchUp();
+    return code ? code : work();
 }
 
 template <class T> T argument(void **arguments, int index) {
@@ -190,8 +201,9 @@ int run(const std::string &name, unsigned blocks, unsigned threads, size_t share
     if (bytes == 0) {
         if (stream != nullptr)
             return fail("cuLaunchKernel", "OpenMM's kernels run on the default stream", InvalidHandle);
+        const int code = catchUp();
         runOpenMM(name, arguments);
-        return Success;
+        return code;
     }
     std::vector<char> copy(bytes);
     memcpy(copy.data(), arguments[0], bytes);
@@ -330,7 +342,7 @@ EXPORT int cuCtxPopCurrent_v2(void **context) {
 }
 EXPORT int cuCtxSynchronize() {
     REQUIRE(now() && !capturing(), CaptureUnsupported);
-    return Success;
+    return catchUp();
 }
 EXPORT int cuProfilerStop() { return Success; }
 EXPORT int cuModuleLoadData(void **module, const void *) {
@@ -418,8 +430,9 @@ EXPORT int cuMemFreeHost(void *address) {
 }
 EXPORT int cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t bytes, void *stream) {
     REQUIRE(isStream(stream) && !capturing() && owns(to, bytes), InvalidValue);
+    const int code = catchUp();
     memcpy(reinterpret_cast<void *>(to), from, bytes);
-    return Success;
+    return code;
 }
 EXPORT int cuMemcpyHtoD_v2(unsigned long long to, const void *from, size_t bytes) {
     return cuMemcpyHtoDAsync_v2(to, from, bytes, nullptr);
@@ -437,8 +450,9 @@ EXPORT int cuMemcpyDtoH_v2(void *to, unsigned long long from, size_t bytes) {
 }
 EXPORT int cuMemcpyDtoDAsync_v2(unsigned long long to, unsigned long long from, size_t bytes, void *stream) {
     REQUIRE(isStream(stream) && owns(to, bytes) && owns(from, bytes), InvalidValue);
+    const int code = catchUp();
     memcpy(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from), bytes);
-    return Success;
+    return code;
 }
 EXPORT int cuMemcpyAsync(unsigned long long to, unsigned long long from, size_t bytes, void *stream) {
     return cuMemcpyDtoDAsync_v2(to, from, bytes, stream);
@@ -464,7 +478,7 @@ EXPORT int cuStreamDestroy_v2(void *stream) {
 }
 EXPORT int cuStreamSynchronize(void *stream) {
     REQUIRE(isStream(stream) && !capturing(), CaptureUnsupported);
-    return Success;
+    return catchUp();
 }
 EXPORT int cuStreamWaitEvent(void *stream, void *, unsigned) {
     REQUIRE(isStream(stream), InvalidHandle);
@@ -500,10 +514,9 @@ EXPORT int cuGraphLaunch(void *executable, void *stream) {
     Graph *own = static_cast<Graph *>(executable);
     REQUIRE(executables.count(own) && isStream(stream) && mayWork(stream), InvalidHandle);
     ENTER;
-    for (const auto &node : own->nodes)
-        if (int code = node())
-            return code;
-    return Success;
+    const int code = catchUp();
+    late = *own;
+    return code || getenv("SO3KRATES_LATE_GRAPHS") ? code : catchUp();
 }
 EXPORT int cuGraphExecDestroy(void *executable) {
     REQUIRE(executables.erase(static_cast<Graph *>(executable)), InvalidHandle);

@@ -177,6 +177,23 @@ def test_tensor_cores_can_be_refused(model, monkeypatch, wish, macro):
     assert _engine.kernel_macros(model, "single")["SO3K_TENSOR_CORES"] == macro
 
 
+@pytest.mark.parametrize(
+    ("precision", "choices", "macro"),
+    [
+        ("single", {}, "1"),
+        ("double", {}, "0"),
+        ("single", {"euclidean_init": "neighborhood"}, "0"),
+        ("single", {"num_features": 30, "num_heads": 30}, "0"),  # with 3 degrees, 2 numbers more than have room
+        ("single", {"num_features": 24, "num_heads": 24}, "1"),
+    ],
+)
+def test_first_layer_kernels_are_left_out_where_they_are_never_launched(tmp_path, precision, choices, macro):
+    hyper = small_hyperparameters(**choices)
+    path = tmp_path / "small.safetensors"
+    write_model_file(path, hyper, random_tensors(hyper), {"source": "a test", "license": "CC0"})
+    assert _engine.kernel_macros(_engine.Model.load(str(path)), precision)["SO3K_FIRST_LAYER"] == macro
+
+
 # --- the choice of a compiler
 
 

@@ -111,7 +111,10 @@ def test_contexts_on_the_cuda_platform(run):
         assert result["leaks"] == ""
         assert result["current_contexts"] == 0
     assert results["two_contexts_leaks"] == ""
-    assert results["contexts_cleared"] == 4
+    assert results["contexts_cleared"] == 5
+    # A pair whose nearest image neither the model nor the force field computes.
+    assert [bool(message) for message in results["images"]] == [False, True, False]
+    assert "is too small for this region" in results["images"][1]
 
 
 NO_GPU = """
@@ -157,6 +160,16 @@ def test_without_graphs(run):
     for kind in ("molecule", "periodic"):
         assert max(results[kind]["errors"]) < 1e-8
         assert not any("graph" in text for text in results[kind]["implementations"])
+
+
+def test_events_that_come_too_early(run):
+    """What the host is told of a replay's lists is never that of the evaluation before."""
+    results = run(SO3KRATES_LATE_GRAPHS="1")
+    assert results["first_error"] == ""
+    for kind in ("molecule", "periodic"):
+        assert max(results[kind]["errors"]) < 1e-8
+        assert results[kind]["graph_launches"] >= 4
+        assert "at the same place" in results[kind]["message"]
 
 
 def test_hip_library_loads(tmp_path):

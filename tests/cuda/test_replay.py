@@ -1,5 +1,6 @@
 """Evaluations recorded at their second time and replayed from then on, executed on the CPU."""
 
+import numpy as np
 import pytest
 from random_models import hyperparameters, random_model
 from test_cuda_potential import ODD
@@ -44,16 +45,67 @@ def test_larger_lists_and_other_atoms_are_recorded_anew(make):
     assert_same_bits(potential.buffers(), other.run(make()))
 
 
+def crowd(spacing):
+    """72 atoms on a grid, without a box. Rows have room for 64 to begin with."""
+    batch = Batch()
+    batch.numbers, batch.offsets = np.tile(Batch().numbers, 9), np.array([0, 72])
+    batch.positions = spacing * np.stack(np.meshgrid(np.arange(3), np.arange(4), np.arange(6)), -1).reshape(-1, 3)
+    batch.cells = np.zeros((1, 3, 3))
+    return batch
+
+
+SPARSE, DENSE = crowd(4.0), crowd(0.8)
+
+
 def test_rows_that_overflow_in_a_replay(make):
     """The evaluation is repeated with more room, not by the recording."""
     potential = make()
-    spread = Batch()
-    spread.positions[:5] *= 3
-    spread.cells *= 3
-    tight = Batch()
-    tight.cells *= 3
-    tight.positions[:5] *= 0.4
-    for _ in range(2):
-        run(potential, spread)
-    run(potential, tight)
-    assert_same_bits(potential.buffers(), tight.run(make()))
+    assert [run(potential, SPARSE) for _ in range(2)] == [False, True]
+    assert not run(potential, DENSE)
+    assert_same_bits(potential.buffers(), DENSE.run(make()))
+
+
+def test_a_driver_whose_events_come_too_early(make):
+    """The lists' status is that of this evaluation, not the one before: rows that overflow, atoms at one place."""
+    potential = make()
+    coincident = crowd(4.0)
+    coincident.positions[3] = coincident.positions[1]
+    potential.device.replays = "late"
+    for batch in (SPARSE, SPARSE, DENSE, DENSE, SPARSE, SPARSE):
+        run(potential, batch)
+        assert_same_bits(potential.buffers(), batch.run(make()))
+    with pytest.raises(ValueError, match=r"atoms 1 and 3 .* same place"):
+        run(potential, coincident)
+    assert run(potential, SPARSE)
+    assert_same_bits(potential.buffers(), SPARSE.run(make()))
+
+
+def test_a_driver_that_executes_nothing(make):
+    """Never the results of an evaluation before."""
+    potential = make()
+    for step in range(2):
+        run(potential, Batch().moved(step))
+    potential.device.replays = "never"
+    with pytest.raises(RuntimeError, match=r"told nothing of this evaluation.*SO3KRATES_CUDA_GRAPHS=0"):
+        run(potential, Batch().moved(3))
+    potential.device.replays = "at once"
+    batch = Batch().moved(4)
+    assert run(potential, batch)
+    assert_same_bits(potential.buffers(), batch.run(make()))
+
+
+def test_after_an_evaluation_that_broke_off(make):
+    """What it had told of its lists is not taken for the next one's."""
+    potential = make()
+    run(potential, SPARSE)
+    SPARSE.prepare(potential)
+    potential.device.launches_left = 5
+    with pytest.raises(RuntimeError, match="launch that the test lets fail"):
+        potential.enqueue()
+    potential.device.replays = "late"
+    DENSE.prepare(potential)
+    potential.record()
+    potential.replay()
+    assert not potential.finish()
+    run(potential, DENSE)
+    assert_same_bits(potential.buffers(), DENSE.run(make()))

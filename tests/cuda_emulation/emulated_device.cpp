@@ -45,9 +45,24 @@ EmulatedDevice::Graph EmulatedDevice::record(const std::function<void()> &work) 
 
 void EmulatedDevice::put(std::function<void()> work) {
     if (recording)
-        recording->push_back(std::move(work));
-    else
-        work();
+        return recording->push_back(std::move(work));
+    catchUp();
+    work();
+}
+
+void EmulatedDevice::catchUp() {
+    const Graph nodes = std::move(late);
+    late.clear();
+    for (const auto &node : nodes)
+        node();
+}
+
+void EmulatedDevice::replay(const Graph &graph) {
+    catchUp();
+    if (replays != "never")
+        late = graph;
+    if (replays == "at once")
+        catchUp();
 }
 
 void EmulatedDevice::refuseRecording(const char *what) const {
@@ -128,12 +143,14 @@ void EmulatedDevice::checkPointers([[maybe_unused]] const char *kernel, [[maybe_
 void EmulatedDevice::upload(void *device, const void *host, size_t bytes) {
     refuseRecording("upload");
     checkRange("upload", device, bytes);
+    catchUp();
     std::memcpy(device, host, bytes);
 }
 
 void EmulatedDevice::download(void *host, const void *device, size_t bytes) {
     refuseRecording("download");
     checkRange("download", device, bytes);
+    catchUp();
     std::memcpy(host, device, bytes);
     downloads++;
 }
@@ -148,7 +165,7 @@ void EmulatedDevice::clear(void *device, size_t bytes) {
 // Every post may be waited for once: a wait without one would read the bytes of an evaluation before.
 class EmulatedDevice::HostCopy : public cuda::Notice {
 public:
-    HostCopy(EmulatedDevice &device, size_t bytes) : device(device), posted(bytes), seen(bytes) {}
+    HostCopy(EmulatedDevice &device, size_t bytes) : device(device), posted(bytes) {}
     void post(const void *source) override {
         device.put([=] {
             device.checkRange("notice", source, posted.size());
@@ -158,16 +175,16 @@ public:
     }
     const void *wait() override {
         device.refuseRecording("waiting");
-        if (!isPosted)
+        if (!isPosted && device.replays == "at once")
             throw DeviceError("a notice is waited for that nobody has posted");
         isPosted = false;
         device.notices++;
-        return (seen = posted).data();
+        return posted.data();
     }
 
 private:
     EmulatedDevice &device;
-    std::vector<char> posted, seen;
+    std::vector<char> posted;
     bool isPosted = false;
 };
 
@@ -183,6 +200,8 @@ void EmulatedDevice::launch(const char *kernel, const cuda::LaunchSize &size, co
                           " bytes of arguments and was given " + std::to_string(bytes));
     if (size.blocks == 0)
         return;
+    if (launchesLeft-- == 0)
+        throw DeviceError(std::string(kernel) + ": the launch that the test lets fail");
     if (size.threads == 0 || size.threads > largestBlock)
         throw DeviceError(std::string(kernel) + ": a block of " + std::to_string(size.threads) + " threads");
     const size_t sharedBytes = size.sharedBytes + size_t(registry.shared.end - registry.shared.begin);

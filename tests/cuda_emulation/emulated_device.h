@@ -40,7 +40,7 @@ public:
     std::unique_ptr<cuda::Notice> notice(size_t bytes) override;
     void launch(const char *kernel, const cuda::LaunchSize &size, const void *arguments, size_t bytes) override;
     void copy(void *to, const void *from, size_t bytes) override;
-    void synchronize() override {}
+    void synchronize() override { catchUp(); }
     void follow(void *stream) override { streams.push_back(reinterpret_cast<uintptr_t>(stream)); }
     void checkAddress(const void *pointer, const std::string &what) const override;
     std::string name() const override { return "emulated"; }
@@ -48,13 +48,13 @@ public:
     // As NvidiaDevice's: what may be recorded is, and everything else is an error meanwhile.
     using Graph = std::vector<std::function<void()>>;
     Graph record(const std::function<void()> &work);
-    static void replay(const Graph &graph) {
-        for (const auto &node : graph)
-            node();
-    }
+    void replay(const Graph &graph);
 
     // For tests.
-    long allocationsLeft = -1; // the one after that many fails
+    // How replays are executed, beside "at once": "late": when something else is put on the stream or the stream is
+    // waited for; "never". Waiting for a notice returns at once, as if for the post before.
+    std::string replays = "at once";
+    long allocationsLeft = -1, launchesLeft = -1; // the one after that many fails
     void adopt(void *pointer, size_t bytes) { adopted[static_cast<char *>(pointer)] = bytes; } // somebody else's memory
     const std::vector<uintptr_t> &followedStreams() const { return streams; }
     size_t liveAllocations() const { return allocations.size(); }
@@ -66,6 +66,7 @@ public:
 
 private:
     class HostCopy;
+    void catchUp();                       // with late replays
     void put(std::function<void()> work); // now, or into the graph
     void refuseRecording(const char *what) const;
     bool owns(const void *pointer, size_t bytes) const;
@@ -75,7 +76,7 @@ private:
     std::vector<uintptr_t> streams;
     std::map<std::string, long> launches;
     long allocated = 0, downloads = 0, notices = 0;
-    Graph *recording = nullptr;
+    Graph *recording = nullptr, late;
 };
 
 } // namespace so3krates::emulation

@@ -13,6 +13,8 @@ PYBIND11_MODULE(SO3KRATES_MODULE, m) {
     py::class_<EmulatedDevice, std::shared_ptr<EmulatedDevice>>(m, "Device", py::module_local())
         .def(py::init<>())
         .def_property_readonly("live_allocations", &EmulatedDevice::liveAllocations)
+        .def_readwrite("replays", &EmulatedDevice::replays)
+        .def_readwrite("launches_left", &EmulatedDevice::launchesLeft)
         .def_readwrite("allocations_left", &EmulatedDevice::allocationsLeft)
         .def_property_readonly("allocations", &EmulatedDevice::allocationsSoFar)
         .def_property_readonly("downloads", &EmulatedDevice::downloadsSoFar)

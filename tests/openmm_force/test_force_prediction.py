@@ -1,5 +1,8 @@
 """What getPrediction says of the current positions of a Context."""
 
+import threading
+import time
+
 import numpy as np
 import openmm
 import pytest
@@ -118,3 +121,23 @@ def test_only_in_its_own_context(so3lr):
     context.setPositions(np.zeros((case.num_atoms, 3)))
     with pytest.raises(openmm.OpenMMException, match=r"atoms 0 and 1 .* are at the same place"):
         force_of(context).getPrediction(context)
+
+
+def test_other_threads_go_on(so3lr):
+    """Python's lock is not held while the engine computes, for a good part of a second."""
+    context = case_context(so3lr, load_case("water_512"))
+    started, finished = threading.Event(), threading.Event()
+
+    def other_thread():
+        started.wait()
+        for _ in range(20):
+            time.sleep(0.001)  # comes back only if it gets the lock
+        finished.set()
+
+    thread = threading.Thread(target=other_thread)
+    thread.start()
+    started.set()
+    force_of(context).getPrediction(context)
+    was_finished = finished.is_set()
+    thread.join()
+    assert was_finished

@@ -46,19 +46,29 @@ class Solvated:
         return potential.compute(self.atomic_numbers[REGION], self.positions[REGION] * 10, cell)
 
 
-@pytest.fixture(scope="session")
-def solvated_box() -> Solvated:
-    """In a box of 1.8 nm, near a minimum of the force field."""
+def solvate(water: str) -> Solvated:
     pdb = app.PDBFile(str(DIPEPTIDE))
-    forcefield = app.ForceField("amber14-all.xml", "amber14/tip3p.xml")
+    forcefield = app.ForceField("amber14-all.xml", f"amber14/{water}.xml")
     modeller = app.Modeller(pdb.topology, pdb.positions)
-    modeller.addSolvent(forcefield, model="tip3p", boxSize=openmm.Vec3(1.8, 1.8, 1.8) * unit.nanometer)
+    modeller.addSolvent(forcefield, model=water, boxSize=openmm.Vec3(1.8, 1.8, 1.8) * unit.nanometer)
     system = forcefield.createSystem(modeller.topology, nonbondedMethod=app.PME, nonbondedCutoff=0.7 * unit.nanometer)
     context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("CPU"))
     context.setPositions(modeller.positions)
     openmm.LocalEnergyMinimizer.minimize(context, 10, 100)
     positions = context.getState(positions=True).getPositions(asNumpy=True).value_in_unit(unit.nanometer)
     return Solvated(modeller.topology, np.array(positions), np.eye(3) * 1.8, forcefield)
+
+
+@pytest.fixture(scope="session")
+def solvated_box() -> Solvated:
+    """In a box of 1.8 nm, near a minimum of the force field."""
+    return solvate("tip3p")
+
+
+@pytest.fixture(scope="session")
+def box_with_virtual_sites() -> Solvated:
+    """The same in water of four points, the fourth without mass."""
+    return solvate("tip4pew")
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,12 @@
 #include "cuda/device/charges.cuh"
 #include "cuda/device/edge_list.cuh"
 #include "cuda/device/energies.cuh"
-#include "cuda/device/first_layer.cuh"
 #include "cuda/device/heads.cuh"
 #include "cuda/device/initial_euclidean.cuh"
 #include "cuda/device/long_range.cuh"
 #include "cuda/device/neighbors.cuh"
 #include "cuda/device/positions.cuh"
 #include "cuda/device/self_test.cuh"
+#if SO3K_FIRST_LAYER
+#include "cuda/device/first_layer.cuh"
+#endif

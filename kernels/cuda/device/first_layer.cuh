@@ -17,15 +17,13 @@
 namespace so3krates {
 namespace cuda {
 
-// Otherwise the host takes the general path, and these kernels are never launched.
-constexpr bool firstLayerFits = 2 * (numHeads + numDegrees) <= firstLayerMostRow;
-constexpr int firstLayerHeads = firstLayerFits ? numHeads : 1;
+static_assert(2 * (numHeads + numDegrees) <= firstLayerMostRow, "these kernels are left out of such shapes");
 constexpr int laneColumns = 33; // lanes walk along rows and along columns without bank conflicts
 
 struct FirstLayerForwardShared {
     EdgeGroupOf<laneColumns> group;
-    Real alpha[firstLayerHeads + numDegrees][laneColumns];
-    Real kindSums[firstLayerKinds * firstLayerHeads];
+    Real alpha[numHeads + numDegrees][laneColumns];
+    Real kindSums[firstLayerKinds * numHeads];
     int kind[32];
 };
 
@@ -53,7 +51,7 @@ extern "C" __global__ void __launch_bounds__(32 * firstLayerWarps) so3kFirstLaye
     if (i >= a.atoms.numAtoms)
         return;
     FirstLayerForwardShared &s = ofWarp[threadIdx.x / 32];
-    const int count = a.edges.count[i], sums = a.numKinds * firstLayerHeads;
+    const int count = a.edges.count[i], sums = a.numKinds * numHeads;
     const int degree = lane < numEuclidean ? degreeIndex(lane) : 0;
     for (int k = lane; k < sums; k += 32)
         s.kindSums[k] = 0;
@@ -66,30 +64,30 @@ extern "C" __global__ void __launch_bounds__(32 * firstLayerWarps) so3kFirstLaye
         const Real t = s.group.position[lane], c = s.group.cutoff[lane];
         Real unused;
 #pragma unroll 4
-        for (int h = 0; h < firstLayerHeads; h++)
+        for (int h = 0; h < numHeads; h++)
             s.alpha[h][lane] = c * splineValue<false>(piece + h, a.tableRow, t, unused);
 #pragma unroll
         for (int d = 0; d < numDegrees; d++)
-            s.alpha[firstLayerHeads + d][lane] =
-                c * splineValue<false>(piece + 2 * firstLayerHeads + d, a.tableRow, t, unused);
+            s.alpha[numHeads + d][lane] =
+                c * splineValue<false>(piece + 2 * numHeads + d, a.tableRow, t, unused);
         __syncwarp();
         const int edges = count - first < 32 ? count - first : 32;
         for (int k = lane; k < sums; k += 32) {
-            const int kind = k / firstLayerHeads;
+            const int kind = k / numHeads;
             Real sum = 0;
             for (int e = 0; e < edges; e++)
-                sum += s.kind[e] == kind ? s.alpha[k % firstLayerHeads][e] : Real(0);
+                sum += s.kind[e] == kind ? s.alpha[k % numHeads][e] : Real(0);
             s.kindSums[k] += sum;
         }
         if (lane < numEuclidean)
             for (int e = 0; e < edges; e++)
-                evMessage += s.alpha[firstLayerHeads + degree][e] * s.group.harmonics[lane][e];
+                evMessage += s.alpha[numHeads + degree][e] * s.group.harmonics[lane][e];
     }
     __syncwarp();
     for (int f = lane; f < numFeatures; f += 32) {
         Real message = 0;
         for (int kind = 0; kind < a.numKinds; kind++)
-            message += s.kindSums[kind * firstLayerHeads + f / (numFeatures / firstLayerHeads)] *
+            message += s.kindSums[kind * numHeads + f / (numFeatures / numHeads)] *
                        a.values[(long long)a.example[kind] * numFeatures + f];
         a.features[(long long)i * numFeatures + f] += message;
     }
@@ -99,12 +97,12 @@ extern "C" __global__ void __launch_bounds__(32 * firstLayerWarps) so3kFirstLaye
 
 // products. A thread per number, any launch size; reads F numbers per atom, writes kinds times H.
 extern "C" __global__ void so3kFirstLayerProducts(FirstLayerArguments<Real> a) {
-    constexpr int width = numFeatures / firstLayerHeads;
+    constexpr int width = numFeatures / numHeads;
     const long long threads = (long long)gridDim.x * blockDim.x;
-    const long long numbers = (long long)a.atoms.numAtoms * a.numKinds * firstLayerHeads;
+    const long long numbers = (long long)a.atoms.numAtoms * a.numKinds * numHeads;
     for (long long k = (long long)blockIdx.x * blockDim.x + threadIdx.x; k < numbers; k += threads) {
-        const int h = int(k % firstLayerHeads), kind = int(k / firstLayerHeads % a.numKinds);
-        const Real *gradient = a.messageGradient + k / firstLayerHeads / a.numKinds * numFeatures + h * width;
+        const int h = int(k % numHeads), kind = int(k / numHeads % a.numKinds);
+        const Real *gradient = a.messageGradient + k / numHeads / a.numKinds * numFeatures + h * width;
         const Real *value = a.values + (long long)a.example[kind] * numFeatures + h * width;
         Real sum = 0;
         for (int f = 0; f < width; f++)
@@ -140,14 +138,14 @@ extern "C" __global__ void __launch_bounds__(32 * firstLayerWarps) so3kFirstLaye
             slope = cSlope * value + c * Real(a.tableInverseStep) * slope;
             return value;
         };
-        const Real *own = a.products + ((long long)i * a.numKinds + kind) * firstLayerHeads;
-        const Real *other = a.products + ((long long)j * a.numKinds + a.kind[i]) * firstLayerHeads;
+        const Real *own = a.products + ((long long)i * a.numKinds + kind) * numHeads;
+        const Real *other = a.products + ((long long)j * a.numKinds + a.kind[i]) * numHeads;
         Real along = 0, slope;
 #pragma unroll 4
-        for (int h = 0; h < firstLayerHeads; h++) {
+        for (int h = 0; h < numHeads; h++) {
             coefficient(h, slope);
             along += own[h] * slope;
-            coefficient(firstLayerHeads + h, slope);
+            coefficient(numHeads + h, slope);
             along += other[h] * slope;
         }
         Real alphaOwn[numDegrees], alphaOther[numDegrees]; // of ev; the other direction's with the parity of Y(-u)
@@ -159,9 +157,9 @@ extern "C" __global__ void __launch_bounds__(32 * firstLayerWarps) so3kFirstLaye
                 gradientOwn += at[m] * s.group.harmonics[m][lane];
                 gradientOther += s.from[m][lane] * s.group.harmonics[m][lane];
             }
-            alphaOwn[d] = c * coefficient(2 * firstLayerHeads + d, slope);
+            alphaOwn[d] = c * coefficient(2 * numHeads + d, slope);
             along += gradientOwn * slope;
-            alphaOther[d] = c * coefficient(2 * firstLayerHeads + numDegrees + d, slope);
+            alphaOther[d] = c * coefficient(2 * numHeads + numDegrees + d, slope);
             along += gradientOther * slope;
         });
         Real g[3], r[3];

@@ -28,7 +28,7 @@ struct ListStatus {
     int unused;
     unsigned long long coincident; // ~(receiver << 32 | sender) of the first coincident pair
     int nonFiniteEnergy; // of the evaluation before this build: molecules - (first with an energy that is no number)
-    int unusedToo;
+    unsigned builds;     // so far, this one included; never zeroed: by it the host knows which build it is told of
 };
 
 // Pairs closer than the cutoff plus a skin, kept over several steps: [N][capacity], sorted by sender, then image. An

@@ -169,8 +169,10 @@ extern "C" __global__ void so3kCompact(ListArguments a) {
     const int lane = threadIdx.x % 32, i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
     if (i >= a.atoms.numAtoms)
         return;
-    if (i == 0 && lane == 0)
+    if (i == 0 && lane == 0) {
         *a.stale = a.status->candidatesNeeded > 0; // then they are not all there
+        a.status->builds++;
+    }
     const SearchBox &box = a.boxes[a.atoms.molecule[i]];
     const double *shifts = a.atoms.shifts + 3LL * box.firstImage;
     const long long row = (long long)i * a.candidates.capacity;

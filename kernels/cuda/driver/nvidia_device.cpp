@@ -1,6 +1,7 @@
 #include "cuda/driver/nvidia_device.h"
 
 #include <cstdint>
+#include <cstring>
 
 namespace so3krates::cuda {
 
@@ -148,6 +149,7 @@ public:
     HostCopy(const NvidiaDevice &device, size_t bytes) : device(device), d(*device.driver), bytes(bytes) {
         ContextScope scope(d, device.context);
         d.check(d.memAllocHost(&memory, bytes), "cuMemAllocHost");
+        std::memset(memory, 0, bytes);
         const CUresult result = d.eventCreate(&event, CU_EVENT_DISABLE_TIMING);
         if (result != CUDA_SUCCESS)
             d.memFreeHost(memory);

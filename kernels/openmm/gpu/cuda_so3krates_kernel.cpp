@@ -15,6 +15,10 @@ void CudaCalcSO3kratesForceKernel::createEngine(const SO3kratesForce &force) {
 
 so3krates::Energies CudaCalcSO3kratesForceKernel::evaluate(bool forces, bool energies, double factor) {
     arrays->gather(evaluation->prepare(*region, forces));
+    if (region->imagesMatter()) {
+        evaluation->download(region->positions, *region);
+        region->checkImages();
+    }
     const double *forcesOnDevice = evaluation->run(*region);
     if (forces)
         arrays->scatter(forcesOnDevice, factor);
