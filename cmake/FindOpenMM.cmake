@@ -48,8 +48,11 @@ if(OpenMM_LIBRARY AND OpenMM_INCLUDE_DIR)
     "int main() { std::cout << OpenMM::Platform::getOpenMMVersion(); }\n")
   unset(_openmm_run CACHE)
   unset(_openmm_compiled CACHE)
+  # A conda environment's OpenMM may want a newer libstdc++ than this compiler's. It lies beside that OpenMM, where the
+  # program will find it; the linker would refuse.
   try_run(_openmm_run _openmm_compiled ${CMAKE_CURRENT_BINARY_DIR}/openmm_version ${_openmm_source}
     CMAKE_FLAGS -DINCLUDE_DIRECTORIES=${OpenMM_INCLUDE_DIR} -DCMAKE_CXX_STANDARD=17
+    LINK_OPTIONS -Wl,--allow-shlib-undefined
     LINK_LIBRARIES ${OpenMM_LIBRARY}
     COMPILE_OUTPUT_VARIABLE _openmm_compiler_says
     RUN_OUTPUT_VARIABLE _openmm_program_says)

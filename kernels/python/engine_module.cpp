@@ -13,6 +13,7 @@
 
 #include "attention_bindings.h"
 #include "cuda/cuda_potential.h"
+#include "cuda/device_memory.h"
 #include "cuda_bindings.h"
 #include "input_checks.h"
 #include "neighbors/neighbor_list.h"
@@ -25,6 +26,18 @@ using namespace so3krates;
 
 namespace {
 
+Options optionsOf(const std::string &precision, std::optional<double> lrCutoff) {
+    Options options;
+    if (precision == "double")
+        options.precision = Precision::Double;
+    else if (precision != "single")
+        throw InputError("precision must be 'single' or 'double', not '" + precision + "'");
+    options.lrCutoff = lrCutoff ? *lrCutoff : std::numeric_limits<double>::infinity();
+    if (std::isnan(options.lrCutoff))
+        throw InputError("lr_cutoff must be a positive length, or None");
+    return options;
+}
+
 // A potential with threads of its own.
 class PythonPotential {
 public:
@@ -33,14 +46,7 @@ public:
                     std::optional<double> lrCutoff, std::optional<double> dispersionSwitchWidth, int threads,
                     bool allowUntrainedElements, bool radialTable)
         : team(device == "cpu" ? threads : 1) {
-        Options options;
-        if (precision == "double")
-            options.precision = Precision::Double;
-        else if (precision != "single")
-            throw InputError("precision must be 'single' or 'double', not '" + precision + "'");
-        options.lrCutoff = lrCutoff ? *lrCutoff : std::numeric_limits<double>::infinity();
-        if (std::isnan(options.lrCutoff))
-            throw InputError("lr_cutoff must be a positive length, or None");
+        Options options = optionsOf(precision, lrCutoff);
         if (dispersionSwitchWidth)
             options.dispersionSwitchWidth = *dispersionSwitchWidth;
         options.allowUntrainedElements = allowUntrainedElements;
@@ -164,6 +170,28 @@ py::tuple neighborList(Doubles positions, double cutoff, std::optional<Doubles> 
     return py::make_tuple(receivers, senders, shifts);
 }
 
+py::dict cudaMemory(const std::shared_ptr<Model> &model, const std::string &precision, std::optional<double> lrCutoff,
+                    const Ints &atomicNumbers, const std::optional<Doubles> &cell, const std::array<int, 3> &rows,
+                    bool forces, bool virial) {
+    if (atomicNumbers.ndim() != 1 || atomicNumbers.size() == 0)
+        throw InputError("atomic_numbers must have shape (N,), N at least 1");
+    if (cell && cell->size() != 9)
+        throw InputError("cell must have shape (3, 3)");
+    if (*std::min_element(rows.begin(), rows.end()) < 0)
+        throw InputError("rows must not be negative");
+    System system;
+    system.numAtoms = int(atomicNumbers.size());
+    system.atomicNumbers = atomicNumbers.data();
+    system.cells = cell ? cell->data() : nullptr;
+    cuda::LongestRows longest;
+    longest.edges = rows[0];
+    longest.far = rows[1];
+    longest.candidates = rows[2];
+    const Options options = completeOptions(*model, optionsOf(precision, lrCutoff));
+    const cuda::DeviceMemory memory = cuda::deviceMemory(model, options, system, longest, forces, virial);
+    return py::dict(py::arg("total") = memory.total, py::arg("model") = memory.model, py::arg("lists") = memory.lists);
+}
+
 } // namespace
 
 PYBIND11_MODULE(_engine, m) {
@@ -211,6 +239,12 @@ PYBIND11_MODULE(_engine, m) {
         });
     m.def("neighbor_list", &neighborList, py::arg("positions"), py::arg("cutoff"), py::arg("cell") = py::none(),
           "Receivers, senders and shifts (integer box vectors) of all pairs closer than the cutoff (Å).");
+    m.def("cuda_memory", &cudaMemory, py::arg("model"), py::arg("precision"), py::arg("lr_cutoff"),
+          py::arg("atomic_numbers"), py::arg("cell"), py::arg("rows"), py::arg("forces") = true,
+          py::arg("virial") = false,
+          "Bytes of GPU memory that evaluations of a system take, computed without a GPU: {'total', 'model', 'lists'}. "
+          "rows: the longest rows of the lists within the model's cutoff, lr_cutoff, and the longer one + cuda_skin.");
+    m.attr("cuda_skin") = cuda::listSkin(); // Å
     bindAttention(m);
     bindCuda(m);
 }

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from .. import models
 from ..model_file import sha256_of
-from . import cost_model, machine, measure, plots, results, tables
+from . import cost_model, machine, measure, plots, potentials, results, tables
 from .measure import BenchmarkError, Settings
 from .systems import LADDER, Rung
 
@@ -23,7 +23,9 @@ _GPU_PLATFORMS = ("CUDA", "OpenCL")
 def benchmark(args: argparse.Namespace) -> None:
     """Measures, prints and writes; raises `BenchmarkError` if nothing can be measured as asked."""
     ladder, settings, output = _rungs(args, _QUICK_SIZES), _settings(args), _output(args, "benchmark.json")
-    peers = [] if args.peers is None else measure.peers_in(args.peers.absolute(), settings.devices)
+    folder = None if args.peers is None else args.peers.absolute()
+    peers = [] if folder is None else measure.peers_in(folder, settings.devices, needed=not args.openmm_ml)
+    peers += potentials.programs(args.openmm_ml, settings, folder)
     programs = measure.measurements(settings, peers)
     report = _report("so3krates benchmark", settings)
     rows: list[measure.Row] = []
@@ -37,7 +39,7 @@ def benchmark(args: argparse.Namespace) -> None:
                 rows.extend(new)
                 results.write(output, report)  # what has been measured is kept if a later size fails
                 bar.update()
-    print(tables.times(rows))
+    print(tables.times(rows, measure.model_name(settings.model)))
     if (accuracy := tables.accuracy(rows)) is not None:
         print("\nSame model, same atoms: time over ours, and forces against ours in double precision (eV/Å, eV)")
         print(accuracy)
@@ -83,6 +85,18 @@ def profile(args: argparse.Namespace) -> None:
     output.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     plots.draw_profile(report, output.with_suffix(".png"))
     print(f"written: {output}, {output.with_suffix('.png')}")
+
+
+def gpu_memory(args: argparse.Namespace) -> None:
+    from . import gpu_memory as memory
+
+    ladder, settings = _rungs(args, _QUICK_SIZES), _settings(args)
+    found = [memory.gpu_memory(rung, settings) for rung in tqdm(ladder, disable=None, unit="system")]
+    print(memory.memory_table(found))
+    print(memory.capacities(found[-1]))
+    print("Computed, not measured: what the engine asks the driver for. The driver's own part comes on top.")
+    for gpu in machine.gpus():
+        print(f"{gpu['name']}: {gpu['memory_bytes'] / 1e9:.1f} GB")
 
 
 def compare(first: Path, second: Path) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ MD_STEP = "MD step"
 _RUNNERS = Path(__file__).parent / "runners"
 _PEERS = {"torch": ("so3krates-torch", "torch_runner.py"), "jax": ("so3lr (JAX)", "jax_runner.py")}
 _SEED = 20240806
+_TOO_LONG = "took longer than"
 _SHAKE = 0.02  # Å; programs see atoms that move, as in a simulation, and not one geometry again and again
 
 
@@ -53,7 +54,10 @@ class Program:
     name: str
     runner: str
     python: str
-    device: str  # of an evaluation, or an OpenMM platform
+    device: str  # of an evaluation, or "OpenMM " and a platform
+    model: str = ""  # another model than the benchmark's
+    precision: str = ""  # another than the benchmark's
+    job: dict = field(default_factory=dict)  # what its runner needs beside the common part
 
     @property
     def label(self) -> str:
@@ -62,7 +66,11 @@ class Program:
 
 @dataclass(frozen=True)
 class Row:
-    """One measured thing. Times in ms, memory in MB, forces in eV/Å, energies in eV; `error` if it failed."""
+    """One measured thing. Times in ms, memory in MB, forces in eV/Å, energies in eV; `error` if it failed.
+
+    `model`: what was computed, empty in files from before it was recorded; only rows of one model can be compared as
+    programs. `remark`: why something is missing in a row that was measured.
+    """
 
     system: str
     atoms: int
@@ -85,17 +93,27 @@ class Row:
     max_force_difference: float | None = None
     energy_change_error: float | None = None
     error: str = ""
+    model: str = ""
+    remark: str = ""
 
 
-def peers_in(folder: Path, devices: tuple[str, ...]) -> list[Program]:
-    """The peers that benchmarks/peers/set_up_*.sh have put into a folder: FOLDER/torch and FOLDER/jax."""
+def model_name(model: str) -> str:
+    """A model as tables name it: installed ones by name, files without their folders."""
+    return Path(model).name
+
+
+def peers_in(folder: Path, devices: tuple[str, ...], needed: bool = True) -> list[Program]:
+    """The peers that benchmarks/peers/set_up_*.sh have put into a folder: FOLDER/torch and FOLDER/jax.
+
+    `needed`: raise `BenchmarkError` if there is none.
+    """
     found = [
         Program(name, runner, str(folder / environment / "bin/python"), device)
         for environment, (name, runner) in _PEERS.items()
         if (folder / environment / "bin/python").exists()
         for device in devices
     ]
-    if not found:
+    if needed and not found:
         raise BenchmarkError(
             f"{folder} holds neither torch/bin/python nor jax/bin/python: set the peers up with "
             "benchmarks/peers/set_up_torch.sh and set_up_jax.sh of the source"
@@ -115,12 +133,13 @@ def measure(rung: Rung, programs: list[Program], settings: Settings) -> Iterator
     system = rung.build()
     job = make_job(system, settings)
     # float64 forces are what all others are compared with
-    reference = run(Program(OURS, "engine_runner.py", sys.executable, "cpu"), {**job, "precision": "double"})
+    exact = Program(OURS, "engine_runner.py", sys.executable, "cpu")
+    reference = run(exact, {**job, "precision": "double"}, settings.timeout)
     ours = None
     for threads in settings.threads:
         for program in programs:
-            this = {**job, "threads": threads, "repeats": settings.repeats, "device": program.device}
-            if program.runner == "openmm_runner.py":
+            this = {**job, **program.job, "threads": threads, "repeats": settings.repeats, "device": program.device}
+            if program.device.startswith("OpenMM "):
                 this["platform"] = program.device.removeprefix("OpenMM ")
             result = run(program, this, settings.timeout)
             if program.name == OURS and "forces" in result and ours is None:
@@ -163,7 +182,7 @@ def run(program: Program, job: dict, timeout: float | None = None) -> dict:
                 command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, timeout=timeout
             )
         except subprocess.TimeoutExpired:
-            return {"error": f"took longer than {timeout:g} s"}
+            return {"error": f"{_TOO_LONG} {timeout:g} s"}
         if not result_file.exists():
             last = (process.stderr.strip().splitlines() or ["no message"])[-1]
             return {"error": f"the process ended with status {process.returncode}: {last}"}
@@ -176,22 +195,13 @@ def _rows(system, program, threads, settings, result, reference, ours) -> list[R
         "atoms": len(system.atomic_numbers),
         "program": program.name,
         "device": program.device,
-        "precision": settings.precision,
+        "precision": program.precision or settings.precision,
         "threads": threads,
+        "model": program.model or model_name(settings.model),
     }
     if "error" in result:
         return [Row(**common, method="", error=result["error"])]
-    accuracy = {}
-    if "forces" in result and "forces" in reference:
-        forces, exact = np.array(result["forces"]), np.array(reference["forces"])
-        accuracy = {
-            "max_force_error": float(np.abs(forces - exact).max()),
-            "rms_force_error": float(np.sqrt(np.mean((forces - exact) ** 2))),
-            # Absolute energies differ by a constant of the composition between programs.
-            "energy_change_error": float(abs(np.diff(result["energies"])[0] - np.diff(reference["energies"])[0])),
-        }
-        if ours is not None:
-            accuracy["max_force_difference"] = float(np.abs(forces - np.array(ours["forces"])).max())
+    accuracy = {} if program.model or "forces" not in result else _accuracy(result, reference, ours)
     rows = []
     for method, seconds in result["times"].items():
         low, median, high = 1e3 * np.percentile(seconds, [25, 50, 75])
@@ -212,6 +222,28 @@ def _rows(system, program, threads, settings, result, reference, ours) -> list[R
             )
         )
     return rows
+
+
+def _accuracy(result: dict, reference: dict, ours: dict | None) -> dict:
+    """Errors of a result of the benchmark's own model, as a Row has them."""
+    forces = np.array(result["forces"])
+    found = {}
+    if "error" in reference:
+        found["remark"] = f"no errors: the float64 evaluation they are taken from {_failed(reference['error'])}"
+    else:
+        deviation = forces - np.array(reference["forces"])
+        found["max_force_error"] = float(np.abs(deviation).max())
+        found["rms_force_error"] = float(np.sqrt(np.mean(deviation**2)))
+        # Absolute energies differ by a constant of the composition between programs.
+        change = np.diff(result["energies"])[0] - np.diff(reference["energies"])[0]
+        found["energy_change_error"] = float(abs(change))
+    if ours is not None:
+        found["max_force_difference"] = float(np.abs(forces - np.array(ours["forces"])).max())
+    return found
+
+
+def _failed(error: str) -> str:
+    return error if error.startswith(_TOO_LONG) else f"failed: {error}"
 
 
 def as_dictionary(row: Row) -> dict:

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from .measure import LISTS_INCLUDED, MD_STEP, OURS, Row
+from .measure import LISTS_INCLUDED, MD_STEP, OURS, Row, model_name
 
 # Okabe & Ito's palette: told apart by everyone.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
@@ -30,13 +30,16 @@ def draw(report: dict, path: Path) -> None:
     for row in rows:
         series.setdefault((row.program, row.device, row.threads, row.method), []).append(row)
     many_threads = len({row.threads for row in rows}) > 1
+    model = model_name(report["settings"]["model"])
     colors: dict[tuple, str] = {}
     for (program, device, threads, method), group in series.items():
         group.sort(key=lambda row: row.atoms)
         marker, style = _METHODS[method]
         kind = (program, threads if many_threads else 0, device if program != OURS or method != MD_STEP else "cpu")
         color = colors.setdefault(kind, _COLORS[len(colors) % len(_COLORS)])
-        label = program + (f", {device}" if device != "cpu" else "") + (f", {threads} threads" if many_threads else "")
+        parts = [program if group[0].model in ("", model) else f"{program} (another model)"]
+        parts += [device] if device != "cpu" else []
+        label = ", ".join(parts + ([f"{threads} threads"] if many_threads else []))
         what = "energy + forces" if method == LISTS_INCLUDED else "MD step"
         atoms, middle = [row.atoms for row in group], [row.median_ms for row in group]
         errors = [
@@ -52,10 +55,15 @@ def draw(report: dict, path: Path) -> None:
     for axes in (times, memory):
         _atoms_axis(axes, sorted({row.atoms for row in rows}))
         axes.set_yscale("log")
-        axes.legend(frameon=False, fontsize=8.5)
+    handles = times.get_legend_handles_labels()
+    if len(series) > 6 or any(len(label) > 60 for label in handles[1]):  # too much for the picture's corner
+        figure.legend(*handles, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
+    else:
+        for axes in (times, memory):
+            axes.legend(frameon=False, fontsize=8.5)
     settings, machine = report["settings"], report["machine"]
     figure.suptitle(
-        f"{settings['model']}, {settings['precision']} precision, {settings['lr_cutoff']:g} Å long range; "
+        f"{model}, {settings['precision']} precision, {settings['lr_cutoff']:g} Å long range; "
         f"{machine['cpu']}, {_threads(settings['threads'])}; lists are built at every call",
         fontsize=11,
     )

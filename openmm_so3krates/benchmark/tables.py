@@ -23,13 +23,16 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(line(cells) for cells in [header, ["-" * width for width in widths], *rows])
 
 
-def times(rows: list[Row]) -> str:
-    """Every row: time with its quartiles, memory above the process before the model was loaded."""
+def times(rows: list[Row], model: str) -> str:
+    """Every row: time with its quartiles, memory above the process before the model was loaded.
+
+    `model`: the one that is compared; what computes another is said to.
+    """
     lines = []
     for row in rows:
         if row.error:
             continue
-        start = [row.system, str(row.atoms), _program(row), str(row.threads)]
+        start = [row.system, str(row.atoms), _program(row), row.model, str(row.threads)]
         spread = f"{row.lower_quartile_ms:.3g} to {row.upper_quartile_ms:.3g}"
         lines.append(
             [
@@ -41,16 +44,22 @@ def times(rows: list[Row]) -> str:
                 f"{row.ns_per_day:.3g}" if row.ns_per_day else "",
             ]
         )
-    header = ["system", "atoms", "program", "threads", "what", "ms", "quartiles", "memory/MB", "ns/day"]
+    header = ["system", "atoms", "program", "model", "threads", "what", "ms", "quartiles", "memory/MB", "ns/day"]
+    others = dict.fromkeys(row.model for row in rows if row.model != model and not row.error)
+    remarks = [
+        f"{other} is another model than {model}, with other errors and for other elements: its times say what the "
+        "model costs, not how well a program runs one"
+        for other in others
+    ]
     failures = [f"not measured: {_program(row)}, {row.atoms} atoms: {row.error}" for row in rows if row.error]
-    return "\n".join([table(header, lines), *failures])
+    return "\n".join([table(header, lines), *remarks, *failures])
 
 
 def accuracy(rows: list[Row]) -> str | None:
     """Speed beside the error against our float64, where peers ran; None if there is nothing to compare."""
     lines = []
     for row in rows:
-        if row.max_force_error is None or row.method != LISTS_INCLUDED:
+        if row.method != LISTS_INCLUDED or not (row.max_force_error is not None or row.remark):
             continue
         ours = _find(rows, row, OURS, LISTS_INCLUDED)
         given = _find(rows, row, row.program, LISTS_GIVEN)
@@ -62,10 +71,15 @@ def accuracy(rows: list[Row]) -> str | None:
                 str(row.threads),
                 f"{row.median_ms / ours.median_ms:.3g}" if ours else "",
                 f"{given.median_ms / ours.median_ms:.3g}" if ours and given else "",
-                f"{row.max_force_error:.1e}",
-                f"{row.rms_force_error:.1e}",
-                f"{row.max_force_difference:.1e}" if row.max_force_difference is not None else "",
-                f"{row.energy_change_error:.1e}",
+                *(
+                    "" if error is None else f"{error:.1e}"
+                    for error in (
+                        row.max_force_error,
+                        row.rms_force_error,
+                        row.max_force_difference,
+                        row.energy_change_error,
+                    )
+                ),
             ]
         )
     if not lines:
@@ -78,6 +92,8 @@ def accuracy(rows: list[Row]) -> str | None:
         "it does not compute the same model, and its times mean nothing here"
         for row in wrong
     ]
+    missing = {(row.atoms, row.remark): row for row in rows if row.remark}
+    remarks += [f"{row.system}, {row.atoms} atoms: {row.remark}" for row in missing.values()]
     return "\n".join([table(header, lines), *remarks])
 
 
@@ -122,11 +138,20 @@ def comparison(pairs: list[tuple[Row, Row]]) -> str:
 def nanoseconds_per_day(rows: list[Row], timestep: float) -> str:
     """The last word of a benchmark."""
     lines = [
-        f"  {row.atoms:>6} atoms ({row.system}), {row.device}, {row.threads} threads: {row.ns_per_day:.3g} ns/day"
+        f"  {row.atoms:>6} atoms ({row.system}), {_steps(row)}, {row.threads} threads: {row.ns_per_day:.3g} ns/day"
         for row in rows
         if row.method == MD_STEP
     ]
     return "\n".join([f"Langevin dynamics at {timestep:g} fs:", *lines])
+
+
+def _steps(row: Row) -> str:
+    return row.device if row.program == OURS else f"{row.program}, {row.device}"
+
+
+def _engine_device(device: str) -> str:
+    """Where our engine computes for a program that runs inside OpenMM."""
+    return {"OpenMM CPU": "cpu", "OpenMM Reference": "cpu", "OpenMM CUDA": "cuda"}.get(device, device)
 
 
 def _program(row: Row) -> str:
@@ -134,9 +159,10 @@ def _program(row: Row) -> str:
 
 
 def _find(rows: list[Row], like: Row, program: str, method: str) -> Row | None:
-    same = ("system", "atoms", "device", "threads")
+    same = ("system", "atoms", "threads")
     for row in rows:
         here = all(getattr(row, name) == getattr(like, name) for name in same)
+        here = here and row.device in (like.device, _engine_device(like.device))
         if here and row.program == program and row.method == method:
             return row
     return None

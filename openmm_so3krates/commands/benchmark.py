@@ -10,7 +10,9 @@ _EXAMPLES = """examples:
   so3krates benchmark --quick                         seconds
   so3krates benchmark --sizes 22 1536 --threads 1 2
   so3krates benchmark --peers /opt/peers              beside so3krates-torch and the JAX code (docs/benchmarks.md)
+  so3krates benchmark --peers /opt/peers --openmm-ml so3lr mace-off23-small    other models in OpenMM
   so3krates benchmark --profile                       where an evaluation's time goes
+  so3krates benchmark --gpu-memory --max-atoms 100000  what fits on a GPU; needs none
   so3krates benchmark --compare before.json after.json
 
 Written are NAME.json, NAME.csv and NAME.png. Each measurement runs in a process of its own, tied to as many processors
@@ -29,6 +31,7 @@ def add_parser(subparsers) -> None:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--profile", action="store_true", help="time of each stage of the CPU engine instead")
+    what.add_argument("--gpu-memory", action="store_true", help="GPU memory that each system takes, computed, instead")
     what.add_argument("--compare", metavar="FILE", nargs=2, type=Path, help="print two results side by side instead")
     parser.add_argument("--max-atoms", type=_count, default=5184, metavar="N", help="largest system (default 5184)")
     parser.add_argument("--sizes", type=_count, nargs="+", metavar="N", help="only these numbers of atoms")
@@ -46,6 +49,13 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument(
         "--peers", type=Path, metavar="DIR", help="folder with the peers' environments, see docs/benchmarks.md"
+    )
+    parser.add_argument(
+        "--openmm-ml",
+        nargs="+",
+        default=[],
+        metavar="NAME[@ENV][,KEY=VALUE]",
+        help="potentials of OpenMM-ML, each in its own environment under --peers; so3lr and so3krates in this one",
     )
     parser.add_argument("--repeats", type=_count, help="at most this many (default 15)")
     parser.add_argument("--seconds", type=_positive, help="about this long per measurement (default 10)")
@@ -79,6 +89,8 @@ def run(args: argparse.Namespace) -> None:
 
     if args.compare:
         job.compare(*args.compare)
+    elif args.gpu_memory:
+        job.gpu_memory(args)
     elif args.profile:
         job.profile(args)
     else:

@@ -13,8 +13,9 @@ import pytest
 
 import openmm_so3krates.benchmark
 from openmm_so3krates import cli
-from openmm_so3krates.benchmark import cost_model, measure, tables
+from openmm_so3krates.benchmark import cost_model, machine, measure, tables
 from openmm_so3krates.benchmark.measure import Row
+from openmm_so3krates.benchmark.systems import LADDER
 
 RUNNERS = Path(openmm_so3krates.benchmark.__file__).parent / "runners"
 
@@ -121,6 +122,18 @@ def test_bad_arguments(arguments, message, so3lr, tmp_path, monkeypatch, capsys)
     assert message in error and "Traceback" not in error
 
 
+def test_gpu_memory(so3lr, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--gpu-memory", "--sizes", "22", "192", "--lr-cutoff", "10", "--model", str(so3lr)]
+    assert cli.main(["benchmark", *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (large,) = [line.split() for line in lines if line.startswith("water")]
+    model, lists, rest, total = map(float, large[2:6])
+    assert total == pytest.approx(model + lists + rest, abs=0.2) and total < 20  # MB
+    assert float(large[6]) == pytest.approx(1e3 * (total - model) / 192, rel=0.02)
+    assert "million in 24 GB" in lines[-2 - len(machine.gpus())] and not list(tmp_path.iterdir())
+
+
 def test_accuracy_numbers():
     """Known errors put into the forces and the energies of a made-up peer come out again."""
 
@@ -148,6 +161,45 @@ def test_accuracy_numbers():
     assert "no rounding error" not in tables.accuracy([row])
     wrong = dataclasses.replace(row, max_force_error=0.1)
     assert "peer, 2 atoms: 1.0e-01 eV/Å is no rounding error" in tables.accuracy([wrong])
+
+
+@pytest.mark.parametrize(
+    "failure, remark",
+    [
+        ({"error": "took longer than 7 s"}, "the float64 evaluation they are taken from took longer than 7 s"),
+        ({"error": "MemoryError: "}, "the float64 evaluation they are taken from failed: MemoryError: "),
+    ],
+)
+def test_without_reference(failure, remark, monkeypatch):
+    """Without float64 forces rows are measured all the same, and say why they have no errors."""
+    limits = []
+
+    def run(program, job, timeout=None):
+        limits.append(timeout)
+        if job["precision"] == "double":
+            return failure
+        shift = 0.0 if program.name == measure.OURS else 2e-4
+        return {
+            "forces": np.full((2, 22, 3), shift).tolist(),
+            "energies": [1.0, 2.0],
+            "times": {measure.LISTS_INCLUDED: [0.001] * 3},
+            "implementation": "",
+            "baseline_MB": 10.0,
+            "peak_MB": 30.0,
+        }
+
+    monkeypatch.setattr(measure, "run", run)
+    programs = [measure.Program(measure.OURS, "", "", "cpu"), measure.Program("peer", "", "", "cpu")]
+    settings = measure.Settings(timeout=7.0)
+    rows = [row for new in measure.measure(LADDER[0], programs, settings) for row in new]
+    assert limits == [7.0] * 3  # the reference's, too
+    assert [row.median_ms for row in rows] == [1.0, 1.0]
+    assert all(row.max_force_error is None and row.energy_change_error is None for row in rows)
+    assert all(row.remark == f"no errors: {remark}" for row in rows)
+    assert rows[1].max_force_difference == pytest.approx(2e-4)
+    text = tables.accuracy(rows)
+    assert text.count(f"Ac-Ala1-NHMe, 22 atoms: no errors: {remark}") == 1 and "2.0e-04" in text
+    assert "remark" in measure.as_dictionary(rows[0])
 
 
 def test_fit():

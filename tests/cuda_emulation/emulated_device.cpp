@@ -83,6 +83,13 @@ void *EmulatedDevice::allocate(size_t bytes) {
     return memory;
 }
 
+size_t EmulatedDevice::liveBytes() const {
+    size_t bytes = 0;
+    for (const auto &[begin, size] : allocations)
+        bytes += size;
+    return bytes;
+}
+
 void EmulatedDevice::release(void *pointer) noexcept {
     if (!pointer)
         return;

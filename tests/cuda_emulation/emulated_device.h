@@ -58,6 +58,7 @@ public:
     void adopt(void *pointer, size_t bytes) { adopted[static_cast<char *>(pointer)] = bytes; } // somebody else's memory
     const std::vector<uintptr_t> &followedStreams() const { return streams; }
     size_t liveAllocations() const { return allocations.size(); }
+    size_t liveBytes() const;
     long allocationsSoFar() const { return allocated; }
     long downloadsSoFar() const { return downloads; }
     long noticesSoFar() const { return notices; } // waited for

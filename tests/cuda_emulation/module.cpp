@@ -15,6 +15,7 @@ PYBIND11_MODULE(SO3KRATES_MODULE, m) {
         .def_property_readonly("live_allocations", &EmulatedDevice::liveAllocations)
         .def_readwrite("replays", &EmulatedDevice::replays)
         .def_readwrite("launches_left", &EmulatedDevice::launchesLeft)
+        .def_property_readonly("live_bytes", &EmulatedDevice::liveBytes)
         .def_readwrite("allocations_left", &EmulatedDevice::allocationsLeft)
         .def_property_readonly("allocations", &EmulatedDevice::allocationsSoFar)
         .def_property_readonly("downloads", &EmulatedDevice::downloadsSoFar)

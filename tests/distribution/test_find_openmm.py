@@ -70,6 +70,22 @@ def test_the_prefix_of_python_itself_comes_before_an_active_environment(tmp_path
     assert found[1:] == [f"{environment}/lib/libOpenMM.so", f"{environment}/include"]
 
 
+def test_an_openmm_that_wants_a_newer_libstdcxx(tmp_path):
+    """As conda's, built by a newer compiler: it refers to symbols that this compiler's own libraries do not have."""
+    conda = make_prefix(tmp_path / "conda", parts=("include",))
+    (conda / "lib").mkdir()
+    source = tmp_path / "openmm.cpp"
+    source.write_text(
+        '#include "openmm/Platform.h"\nvoid only_in_a_newer_libstdcxx();\n'
+        "void not_called_here() { only_in_a_newer_libstdcxx(); }\n"
+        'const std::string &OpenMM::Platform::getOpenMMVersion() { static std::string v = "7.8"; return v; }\n'
+    )
+    command = ["g++", "-std=c++17", "-shared", "-fPIC", "-Wl,-z,lazy", f"-I{conda}/include", source]
+    subprocess.run([*command, "-o", conda / "lib/libOpenMM.so"], check=True)
+    found = answer(configure(tmp_path / "build", OPENMM_DIR=str(conda)))
+    assert found == ["7.8", f"{conda}/lib/libOpenMM.so", f"{conda}/include"]
+
+
 def test_half_an_installation_is_an_error_that_names_the_folder(tmp_path):
     asked = make_prefix(tmp_path / "asked", parts=("include",))
     result = configure(tmp_path / "build", OPENMM_DIR=str(asked))
