@@ -317,6 +317,10 @@ class SO3kratesForce(openmm.Force):
         fixed. It has no bonds, so OpenMM does not know which atoms make a molecule. In precision "auto" it computes in
         the precision of the positions that openmm-torch hands over: double on the Reference and CPU platforms.
 
+        On OpenMM's CUDA platform a TorchForce without a box must not stand beside a periodic force: openmm-torch gives
+        it positions that OpenMM has wrapped atom by atom, and its forces would be wrong. For a region this is refused;
+        for a whole System it cannot be seen from here. Use this force itself, or one with periodic=True.
+
         `threads`: as for `Potential`. Needs openmm-torch, and torch imported before openmm (docs/torch.md).
 
         Raises `ImportError` if openmm-torch or torch cannot be used, `ValueError` if the force has a scale parameter

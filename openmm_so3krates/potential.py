@@ -5,6 +5,7 @@ Units here are Å, eV and elementary charges; `openmm_so3krates.SO3kratesForce` 
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ _PARTS = ("network", "zbl", "electrostatics", "dispersion")
 class Potential:
     """A frozen SO3krates model ready to compute (Frank et al., Nat. Commun. 2024; SO3LR: Kabylda et al., JACS 2025).
 
-    It may be shared between Python threads: calls take turns, each with all threads of the potential.
+    It may be shared between Python threads: calls take turns, each with all threads of the potential. It never changes,
+    so copies of it are the same object; pickled, it holds the whole model file (SO3LR: 2 MB) and makes itself anew.
 
     Args:
         model: name of an installed model ("so3lr"), path of a model file, or a `Model`.
@@ -91,18 +93,28 @@ class Potential:
         self.model = model if isinstance(model, Model) else Model.load(os.fspath(model))
         if not isinstance(precision, str) or precision not in PRECISIONS:
             raise ValueError(f"precision must be 'single' or 'double', not {precision!r}")
-        self._engine = _engine.Potential(
-            model=self.model,
-            device=str(device),
-            precision=precision,
-            lr_cutoff=None if lr_cutoff is None else _number(lr_cutoff, "lr_cutoff"),
-            dispersion_switch_width=(
+        self._settings = {
+            "device": str(device),
+            "precision": precision,
+            "lr_cutoff": None if lr_cutoff is None else _number(lr_cutoff, "lr_cutoff"),
+            "dispersion_switch_width": (
                 None if dispersion_switch_width is None else _number(dispersion_switch_width, "dispersion_switch_width")
             ),
-            threads=0 if threads is None else _threads(threads),
-            allow_untrained_elements=bool(allow_untrained_elements),
-            radial_table=bool(radial_table),
-        )
+            "threads": 0 if threads is None else _threads(threads),
+            "allow_untrained_elements": bool(allow_untrained_elements),
+            "radial_table": bool(radial_table),
+        }
+        self._engine = _engine.Potential(model=self.model, **self._settings)
+
+    def __copy__(self) -> Potential:
+        return self
+
+    def __deepcopy__(self, memo: dict) -> Potential:
+        return self
+
+    def __reduce__(self):
+        settings = self._settings | {"threads": self._settings["threads"] or None}
+        return functools.partial(Potential, self.model, **settings), ()
 
     @property
     def threads(self) -> int:

@@ -160,6 +160,8 @@ class TorchPotential(torch.nn.Module):
         `positions`: (N, 3) Å, float32 or float64, on the CPU or a GPU. `cell`: (3, 3) Å, rows are box vectors; None: no
         periodicity. Returns the energy () eV, always float64; the forces (N, 3) eV/Å and partial charges (N,) e in
         the positions' type, all where the positions are. The energy can be differentiated once by positions and cell.
+        On a GPU it may be recorded in a CUDA graph directly after such a call; where a replay fails, all results are
+        NaN, from then on (docs/torch.md).
 
         Raises `ValueError` as `Potential.compute` does, `RuntimeError` if the model or the GPU cannot be used.
         """

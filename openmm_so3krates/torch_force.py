@@ -35,10 +35,12 @@ class OpenMMModule(torch.nn.Module):
         differentiated. Raises what `torch.ops.so3krates.evaluate` raises, as a `RuntimeError`.
         """
         positions = positions.detach()
+        # On CUDA, openmm-torch hands over what OpenMM has wrapped, if any force of the System has a box. That there is
+        # such a force cannot be seen from here: around a region it is likely, beside a force on everything it is not.
         if positions.is_cuda and box is None and not self.is_whole_system:
             raise RuntimeError(
                 "a TorchForce without a box on some atoms of a System may get wrapped positions on OpenMM's CUDA "
-                "platform: use the CPU platform, or the SO3kratesForce itself"
+                "platform: use the SO3kratesForce itself, a force with periodic=True, or the CPU platform"
             )
         region = positions if self.is_whole_system else positions[self.particles.to(positions.device)]
         cell = None if box is None else box.detach() * self.angstrom_per_nm

@@ -105,6 +105,12 @@ if 'CUDA' not in [openmm.Platform.getPlatform(k).getName() for k in range(openmm
     "$RUN" -m pytest -m gpu -p no:cacheprovider tests/openmm_force -k "not come_and_go"
 }
 
+# Where there are openmm-torch and its library for CUDA (openmmtorch[cuda12]).
+torchforce() {
+    "$RUN" -c "import torch, openmm, openmmtorch" || return 77
+    "$RUN" -m pytest -m gpu -p no:cacheprovider tests/torch_force
+}
+
 # sanitize TOOL: on a small box; any finding is a failure. Without the tool the part is skipped.
 sanitize() {
     command -v compute-sanitizer >/dev/null || { echo "compute-sanitizer is not installed"; return 77; }
@@ -141,7 +147,7 @@ PY
 }
 
 RUN=$OUT/.venv/bin/python
-export -f describe make_venv build info openmm sanitize times profile report
+export -f describe make_venv build info openmm torchforce sanitize times profile report
 export OUT PYTHON RUN
 # A cache of its own: kernels are compiled anew, and the model is the one in wheels/.
 MODEL=so3lr
@@ -162,6 +168,7 @@ if part environment 60 bash -c make_venv && part build "$BUILD_LIMIT" bash -c bu
     part openmm 80 bash -c openmm
     part racecheck 70 bash -c "sanitize racecheck"
     part operators 60 "$RUN" -m pytest -m gpu -p no:cacheprovider tests/torch_operator
+    part torchforce 60 bash -c torchforce
     part profile 60 bash -c profile
 fi
 if ! report >>"$LOG" 2>&1; then # without an engine: the parts at least

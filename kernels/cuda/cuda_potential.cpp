@@ -26,14 +26,15 @@ InputError nonFinite(int molecule) {
 
 template <class T> class CudaPotential : public DevicePotential {
 public:
-    CudaPotential(std::shared_ptr<const Model> model, const Options &options, std::shared_ptr<Device> device)
+    CudaPotential(std::shared_ptr<const Model> model, const Options &options, std::shared_ptr<Device> device,
+                  double headroom)
         : frozen(std::move(model)), settings(options), device(device), hyper(frozen->hyperparameters()),
           table(std::is_same<T, float>::value && options.radialTable ? sharedRadialTable(*frozen) : nullptr),
           arrays(*frozen, table.get(), device), zbl(*frozen),
           longRange(*frozen, options.lrCutoff, options.dispersionSwitchWidth), zblCharge(device),
-          composition(frozen, table, longRange, device), lists(device), workspace(hyper, device),
-          rowWidth(atomRowWidth(hyper.numFeatures, hyper.numDegrees(), hyper.energyHidden,
-                                hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0)),
+          composition(frozen, table, longRange, device), lists(device, listSettings(headroom)),
+          workspace(hyper, device), rowWidth(atomRowWidth(hyper.numFeatures, hyper.numDegrees(), hyper.energyHidden,
+                                                          hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0)),
           attentionBlock(attentionThreads(hyper.numFeatures, hyper.numHeads, hyper.numDegrees())) {
         checkAttentionShape(hyper);
         zblCharge.upload(zbl.charge);
@@ -45,7 +46,9 @@ public:
     unsigned long generation() const override {
         return 4 * (generations + lists.generation() + workspace.moved()) + 2 * gradient + strain;
     }
-    void enqueue() override;
+    using DevicePotential::enqueue;
+    void enqueue(const Enqueue &how) override;
+    bool isPrepared(const System &system, bool forces, bool virials, bool anyBoxes) const override;
     bool finish() override;
     void download(const Results &results) override;
     void compute(const System &system, const Results &results, ThreadTeam &) override;
@@ -61,12 +64,18 @@ private:
     bool hasLongRange() const { return longRange.electrostatics || longRange.dispersion; }
     bool fromNeighborhood() const { return hyper.euclideanInit == EuclideanInit::Neighborhood; }
     void takeComposition(const System &system);
+    static DeviceNeighborLists::Settings listSettings(double headroom) {
+        DeviceNeighborLists::Settings settings;
+        settings.headroom = headroom;
+        return settings;
+    }
+    static std::vector<Box> boxesOf(const System &system);
     void projectFirst();
     void startFeatures();
     void network();
     void physics();
     void networkBackward();
-    void moleculeSums();
+    void moleculeSums(bool watched);
     InitialEuclideanArguments<T> initialEuclideanArguments() const;
     FirstLayerArguments<T> firstLayerArguments() const;
     void sums(std::initializer_list<const double *> values, std::initializer_list<int> strides, double *perMolecule);
@@ -125,12 +134,10 @@ template <class T> void CudaPotential<T>::prepare(const System &system, bool for
     const bool sameAtoms = projected && composition.isOf(system);
     if (!sameAtoms)
         checkComposition(*frozen, arrays.elementRows, settings, system);
-    std::vector<Box> boxes;
-    for (int m = 0; m < system.numMolecules; m++) {
-        boxes.push_back(Box::from(system.cells ? system.cells + 9L * m : nullptr));
-        if (boxes[m].periodic && hasLongRange() && std::isinf(longRange.cutoff))
+    const std::vector<Box> boxes = boxesOf(system);
+    for (const Box &box : boxes)
+        if (box.periodic && hasLongRange() && std::isinf(longRange.cutoff))
             throw InputError("a periodic system needs a long-range cutoff: give lr_cutoff (Å), for example 12");
-    }
     const bool sameWishes = (forces || virials) == gradient && virials == strain;
     const bool wasPrepared = prepared;
     if (!wasPrepared)
@@ -158,6 +165,19 @@ template <class T> void CudaPotential<T>::prepare(const System &system, bool for
     prepared = true;
 }
 
+template <class T> std::vector<Box> CudaPotential<T>::boxesOf(const System &system) {
+    std::vector<Box> boxes;
+    for (int m = 0; m < system.numMolecules; m++)
+        boxes.push_back(Box::from(system.cells ? system.cells + 9L * m : nullptr));
+    return boxes;
+}
+
+template <class T>
+bool CudaPotential<T>::isPrepared(const System &system, bool forces, bool virials, bool anyBoxes) const {
+    return prepared && projected && composition.isOf(system) && (forces || virials) == gradient && virials == strain &&
+           lists.isPrepared(boxesOf(system), anyBoxes);
+}
+
 template <class T> void CudaPotential<T>::takeComposition(const System &system) {
     projected = finishedLast = false;
     composition.update(system);
@@ -166,6 +186,7 @@ template <class T> void CudaPotential<T>::takeComposition(const System &system) 
 template <class T> DeviceBuffers CudaPotential<T>::buffers() const {
     DeviceBuffers b;
     b.positions = lists.positions();
+    b.cells = lists.boxVectors();
     b.forces = workspace.forces;
     b.partialCharges = workspace.charges;
     b.hirshfeldRatios = workspace.hirshfeldRatios;
@@ -173,12 +194,12 @@ template <class T> DeviceBuffers CudaPotential<T>::buffers() const {
     return b;
 }
 
-template <class T> void CudaPotential<T>::enqueue() {
+template <class T> void CudaPotential<T>::enqueue(const Enqueue &how) {
     if (!prepared)
         throw std::logic_error("enqueue() before prepare()");
     prepared = false; // until all of it is on the stream
     const size_t N = lists.atoms().numAtoms;
-    lists.enqueue();
+    lists.enqueue(how.withCells, how.watched);
     if (gradient)
         device->clear(workspace.forces, 3 * sizeof(double) * N);
     if (strain)
@@ -187,7 +208,7 @@ template <class T> void CudaPotential<T>::enqueue() {
     physics();
     if (gradient)
         networkBackward();
-    moleculeSums();
+    moleculeSums(how.watched);
     prepared = true;
 }
 
@@ -475,7 +496,7 @@ template <class T> void CudaPotential<T>::physics() {
         sums({workspace.chargeGradient}, {1}, workspace.moleculeChargeGradients);
 }
 
-template <class T> void CudaPotential<T>::moleculeSums() {
+template <class T> void CudaPotential<T>::moleculeSums(bool watched) {
     const double *strain = workspace.strain, *dipole = workspace.dipoles;
     auto strainColumn = [&](int k) { return strain ? strain + k : nullptr; };
     sums({workspace.networkEnergy, workspace.zblEnergy, workspace.electrostaticEnergy, workspace.dispersionEnergy,
@@ -487,7 +508,11 @@ template <class T> void CudaPotential<T>::moleculeSums() {
     a.numParts = DispersionEnergy + 1;
     a.stride = NumMoleculeSums;
     a.sums = workspace.moleculeSums;
-    a.nonFiniteEnergy = lists.nonFiniteEnergy();
+    a.watched = watched;
+    a.status = lists.lastArguments().status;
+    a.candidateCapacity = lists.lastArguments().candidates.capacity;
+    a.edgeCapacity = lists.edges().capacity;
+    a.farCapacity = lists.far().capacity;
     launch("so3kCheckEnergies", 1, 128, 0, a);
 }
 
@@ -523,10 +548,10 @@ template <class T> void CudaPotential<T>::download(const Results &results) {
 }
 
 std::unique_ptr<DevicePotential> makeCudaPotential(std::shared_ptr<const Model> model, const Options &options,
-                                                   std::shared_ptr<Device> device) {
+                                                   std::shared_ptr<Device> device, double headroom) {
     if (options.precision == Precision::Double)
-        return std::make_unique<CudaPotential<double>>(std::move(model), options, std::move(device));
-    return std::make_unique<CudaPotential<float>>(std::move(model), options, std::move(device));
+        return std::make_unique<CudaPotential<double>>(std::move(model), options, std::move(device), headroom);
+    return std::make_unique<CudaPotential<float>>(std::move(model), options, std::move(device), headroom);
 }
 
 } // namespace so3krates::cuda

@@ -6,8 +6,9 @@
 
 namespace so3krates::cuda {
 
-// options: with the model's defaults filled in. Throws ModelError, InputError, DeviceError.
+// options: with the model's defaults filled in. headroom: as DeviceNeighborLists::Settings. Throws ModelError,
+// InputError, DeviceError.
 std::unique_ptr<DevicePotential> makeCudaPotential(std::shared_ptr<const Model> model, const Options &options,
-                                                   std::shared_ptr<Device> device);
+                                                   std::shared_ptr<Device> device, double headroom = 0);
 
 } // namespace so3krates::cuda

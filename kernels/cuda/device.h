@@ -3,6 +3,7 @@
 // driver (driver/) and, in the tests, by an emulation that runs the same kernels on the CPU.
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -47,6 +48,9 @@ public:
     virtual void synchronize() = 0;
     // For memory and work of somebody else. What is put on the stream from now on runs after what is on that one now.
     virtual void follow(void *stream) = 0;
+    // Runs `work`, with what it puts on the stream put on the caller's `stream` instead, which the caller records as a
+    // graph. Allocations, uploads and downloads throw DeviceError meanwhile: a replay could not do them.
+    virtual void recordInto(void *stream, const std::function<void()> &work) = 0;
     // Throws DeviceError unless kernels can use this address.
     virtual void checkAddress(const void *pointer, const std::string &what) const = 0;
     virtual std::string name() const = 0; // "NVIDIA H200, sm_90" or "emulated"

@@ -23,10 +23,20 @@ enum MoleculeSum {
 // Addresses in device memory. Valid until prepare() changes generation(); finish() leaves them as they are.
 struct DeviceBuffers {
     double *positions = nullptr;             // [N][3] Å, written by the caller; may lie outside the boxes
+    double *cells = nullptr;                 // [molecules][3][3] Å, written by the caller where Enqueue::withCells
     const double *forces = nullptr;          // [N][3] eV/Å; null: not wanted
     const double *partialCharges = nullptr;  // [N] e
     const double *hirshfeldRatios = nullptr; // [N]
     const double *sums = nullptr;            // [molecules][NumMoleculeSums] eV, e Å
+};
+
+struct Enqueue {
+    // Periodic molecules have the boxes in DeviceBuffers::cells and not those of prepare().
+    bool withCells = false;
+    // False: nobody will call finish(). Where it would have refused the results or asked for another try, and where a
+    // box in `cells` is degenerate or has shrunk too much, the energies are NaN, and so they are in all such
+    // evaluations after it.
+    bool watched = true;
 };
 
 class DevicePotential : public Potential {
@@ -36,6 +46,8 @@ public:
     // while a graph is recorded. Throws InputError, DeviceError.
     virtual void prepare(const System &system, bool forces, bool virials) = 0;
     virtual DeviceBuffers buffers() const = 0;
+    // Whether that prepare() would find everything done. anyBoxes: except for new numbers in boxes.
+    virtual bool isPrepared(const System &system, bool forces, bool virials, bool anyBoxes) const = 0;
 
     // A recorded enqueue() may be replayed whenever this is what it was then. Changes with the atoms, with the wishes,
     // and when buffers had to grow. New numbers in boxes alone do not change it, unless a smaller box needs more
@@ -44,7 +56,8 @@ public:
 
     // Puts one evaluation of the present positions on the stream. Neither allocates nor waits; may be recorded as a
     // graph and replayed.
-    virtual void enqueue() = 0;
+    virtual void enqueue(const Enqueue &how) = 0;
+    void enqueue() { enqueue(Enqueue()); }
 
     // To be called after each enqueue() or replay, before the positions change. Waits until the neighbor lists of this
     // very evaluation are made (they are numbered); the later kernels may still run. True: the results are valid, in

@@ -14,8 +14,11 @@ constexpr int largestRange = 250; // packImage
 
 unsigned blocksFor(size_t numThreads) { return unsigned((numThreads + threads - 1) / threads); }
 
+// Box vectors to the images that a sender can have, wrapped positions being less than one apart.
+double rangeOf(double reach) { return std::floor(reach + 1e-6) + 1; }
+
 // A little tolerance keeps pairs whose distance rounding takes to the other side of a bound.
-SearchBox searchBox(const Box &box, double cutoff, bool useCells, int firstImage) {
+SearchBox searchBox(const Box &box, double cutoff, bool useCells, int firstImage, double headroom) {
     SearchBox search{};
     search.periodic = box.periodic;
     search.useCells = useCells;
@@ -31,8 +34,7 @@ SearchBox searchBox(const Box &box, double cutoff, bool useCells, int firstImage
         }
         const double height = box.heights[k];
         search.reach[k] = cutoff / height;
-        // Wrapped positions are less than one box vector apart.
-        const double range = std::floor(search.reach[k] + 1e-6) + 1;
+        const double range = rangeOf(search.reach[k]);
         if (range > largestRange)
             throw InputError("the box is too small for the cutoff: it would be seen " + std::to_string(largestRange) +
                              " times and more. Use several copies of the box, or a shorter cutoff");
@@ -40,6 +42,14 @@ SearchBox searchBox(const Box &box, double cutoff, bool useCells, int firstImage
         search.cells[k] = std::max(1, int(std::min(height / search.cellSize, 1e6)));
         search.cellReach[k] = int(cutoff / (height / search.cells[k]) + 1e-6) + 1;
     }
+    double ranges[3], images = 1;
+    for (int k = 0; k < 3; k++) {
+        ranges[k] = rangeOf(search.reach[k] * (1 + headroom));
+        images *= 2 * ranges[k] + 1;
+    }
+    if (box.periodic && images < 1e5) // a box with more of them is small beyond use: no headroom for it
+        for (int k = 0; k < 3; k++)
+            search.range[k] = int(ranges[k]);
     return search;
 }
 
@@ -50,9 +60,9 @@ DeviceNeighborLists::DeviceNeighborLists(std::shared_ptr<Device> device)
 
 DeviceNeighborLists::DeviceNeighborLists(std::shared_ptr<Device> device, const Settings &settings)
     : device(device), settings(settings), positionsGiven(device), wrapped(device), shifts(device), oldPositions(device),
-      firstImage(device), imageAtRest(device), wrapCounts(device), oldWraps(device), stale(device), deviceBoxes(device),
-      deviceStatus(device), notice(device->notice(sizeof(ListStatus))), edgeRows(device), farRows(device),
-      candidates(device), unsorted(device), cells(device) {
+      givenVectors(device), firstImage(device), imageAtRest(device), wrapCounts(device), oldWraps(device),
+      stale(device), deviceBoxes(device), deviceStatus(device), notice(device->notice(sizeof(ListStatus))),
+      edgeRows(device), farRows(device), candidates(device), unsorted(device), cells(device) {
     edgeRows.capacity = farRows.capacity = candidates.capacity = std::max(1, settings.firstCapacity);
     arguments.status = deviceStatus.ensure(1);
     device->clear(arguments.status, sizeof(ListStatus));
@@ -68,12 +78,12 @@ NeighborMatrix DeviceNeighborLists::Matrix::ensure(int numAtoms) {
     return matrix;
 }
 
-bool DeviceNeighborLists::Matrix::grow(int needed) {
-    if (needed <= capacity)
+bool DeviceNeighborLists::Matrix::grow(int needed, double headroom) {
+    if (needed <= reported(headroom))
         return false;
     if (needed > 1 << 28)
         throw InputError("an atom has more than 2^28 neighbors: the box is too small for the cutoff");
-    capacity = needed + needed / 8 + 4;
+    capacity = int((needed + needed / 8 + 4) * (1 + headroom));
     return true;
 }
 
@@ -119,7 +129,8 @@ void DeviceNeighborLists::uploadBoxes(const std::vector<Box> &boxes, const std::
     Images images;
     for (size_t m = 0; m < boxes.size(); m++) {
         const bool manyAtoms = offsets[m + 1] - offsets[m] > settings.cellThreshold;
-        const SearchBox box = searchBox(boxes[m], arguments.candidateCutoff, manyAtoms, int(allShifts.size() / 3));
+        const SearchBox box =
+            searchBox(boxes[m], arguments.candidateCutoff, manyAtoms, int(allShifts.size() / 3), settings.headroom);
         images.set(boxes[m], box.range);
         first.push_back(box.firstImage);
         atRest.push_back(images.index(0, 0, 0));
@@ -146,6 +157,7 @@ void DeviceNeighborLists::allocate() {
     a.boxes = deviceBoxes.get();
     a.wraps = wrapCounts.ensure(3 * size_t(N));
     a.stale = stale.ensure(1);
+    givenVectors.ensure(9 * size_t(a.atoms.numMolecules));
     a.edges = edgeRows.ensure(N);
     a.far = a.farCutoff > 0 ? farRows.ensure(N) : NeighborMatrix();
     const NeighborMatrix kept = candidates.ensure(N);
@@ -156,6 +168,9 @@ void DeviceNeighborLists::allocate() {
     a.candidates.capacity = kept.capacity;
     a.candidates.positions = oldPositions.ensure(3 * size_t(N));
     a.candidates.wraps = oldWraps.ensure(3 * size_t(N));
+    a.reportedCandidates = candidates.reported(settings.headroom);
+    a.reportedEdges = edgeRows.reported(settings.headroom);
+    a.reportedFar = farRows.reported(settings.headroom);
     a.buckets = CellBuckets();
     if (!useCells)
         return;
@@ -172,13 +187,33 @@ void DeviceNeighborLists::allocate() {
     a.buckets.atoms = cells.atoms.ensure(N);
 }
 
-void DeviceNeighborLists::enqueue() {
+bool DeviceNeighborLists::isPrepared(const std::vector<Box> &boxes, bool anyNumbers) const {
+    if (lastOffsets.empty() || boxes.size() != searchBoxesOnHost.size() || boxNumbers.size() != 9 * boxes.size())
+        return false;
+    for (size_t m = 0; m < boxes.size(); m++)
+        if (boxes[m].periodic != bool(searchBoxesOnHost[m].periodic) ||
+            (!anyNumbers && !std::equal(boxes[m].vectors[0], boxes[m].vectors[0] + 9, &boxNumbers[9 * m])))
+            return false;
+    return true;
+}
+
+void DeviceNeighborLists::enqueue(bool withCells, bool watched) {
     const ListArguments &a = arguments;
     const unsigned perAtom = blocksFor(a.atoms.numAtoms), perWarp = blocksFor(32 * size_t(a.atoms.numAtoms));
     auto launch = [&](const char *kernel, unsigned blocks, unsigned size) {
         device->launch(kernel, {blocks, size, 0}, &a, sizeof a);
     };
     device->clear(a.status, offsetof(ListStatus, nonFiniteEnergy));
+    if (withCells) {
+        BoxArguments b{};
+        b.cells = givenVectors.get();
+        b.boxes = deviceBoxes.get();
+        b.shifts = shifts.get();
+        b.stale = a.stale;
+        b.status = a.status;
+        b.candidateCutoff = a.candidateCutoff;
+        device->launch("so3kTakeBoxes", {unsigned(a.atoms.numMolecules), threads, 0}, &b, sizeof b);
+    }
     launch("so3kWrapAtoms", perAtom, threads);
     if (useCells) {
         device->clear(a.buckets.starts, sizeof(int) * (size_t(a.buckets.numBuckets) + 1));
@@ -191,7 +226,8 @@ void DeviceNeighborLists::enqueue() {
     if (useCells)
         launch("so3kSortCandidates", perWarp, threads);
     launch("so3kCompact", perWarp, threads);
-    notice->post(a.status);
+    if (watched)
+        notice->post(a.status);
 }
 
 void DeviceNeighborLists::checkPositions() const {
@@ -225,8 +261,10 @@ void DeviceNeighborLists::forget() { device->download(&lastStatus, arguments.sta
 
 bool DeviceNeighborLists::accept() {
     checkPositions();
-    const bool moreCandidates = candidates.grow(lastStatus.candidatesNeeded);
-    const bool moreEdges = edgeRows.grow(lastStatus.edgesNeeded), moreFar = farRows.grow(lastStatus.farNeeded);
+    const double headroom = settings.headroom;
+    const bool moreCandidates = candidates.grow(lastStatus.candidatesNeeded, headroom);
+    const bool moreEdges = edgeRows.grow(lastStatus.edgesNeeded, headroom);
+    const bool moreFar = farRows.grow(lastStatus.farNeeded, headroom);
     if (!moreCandidates && !moreEdges && !moreFar)
         return true;
     // If memory is short, prepare() must begin anew: what has been released may not be used, nor taken for large
@@ -234,6 +272,10 @@ bool DeviceNeighborLists::accept() {
     std::vector<int> offsets = std::move(lastOffsets);
     lastOffsets.clear();
     allocate();
+    if (moreCandidates) {
+        const int yes = 1;
+        stale.upload(&yes, 1);
+    }
     lastOffsets = std::move(offsets);
     return false;
 }

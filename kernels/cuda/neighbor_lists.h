@@ -17,6 +17,9 @@ public:
         double skin = 1;          // Å; 0: everything anew at every build
         int cellThreshold = 2048; // molecules with more atoms are searched by cells
         int firstCapacity = 64;   // entries per atom to begin with
+        // By which share rows may grow, and boxes shrink, after accept() before an evaluation fails that nobody
+        // watches.
+        double headroom = 0;
     };
     explicit DeviceNeighborLists(std::shared_ptr<Device> device);
     DeviceNeighborLists(std::shared_ptr<Device> device, const Settings &settings);
@@ -29,10 +32,16 @@ public:
                  double longCutoff);
     // [N][3] Å in device memory, to be written before enqueue().
     double *positions() const { return positionsGiven.get(); }
-    // Puts a build on the stream; neither allocates nor waits.
-    void enqueue();
-    // Waits for the last build, not for what was put on the stream after it. Once for each enqueue() that was executed,
-    // by itself or in a replay. Throws DeviceError: the GPU tells nothing of it.
+    // Whether prepare() for the atoms of the last one would have nothing to do; anyNumbers: except for boxes' new
+    // numbers.
+    bool isPrepared(const std::vector<Box> &boxes, bool anyNumbers) const;
+    // [molecules][3][3] Å in device memory, to be written before enqueue() that takes boxes from there.
+    double *boxVectors() const { return givenVectors.get(); }
+    // Puts a build on the stream; neither allocates nor waits. withCells: periodic molecules have the boxes in
+    // boxVectors() and not those of prepare(). watched: wait() and accept() will be called.
+    void enqueue(bool withCells = false, bool watched = true);
+    // Waits for the last build, not for what was put on the stream after it. Once for each watched enqueue() that was
+    // executed, by itself or in a replay. Throws DeviceError: the GPU tells nothing of it.
     const ListStatus &wait();
     // Builds that nobody has waited for are over and done with. Waits for the stream.
     void forget();
@@ -50,8 +59,8 @@ public:
     const int *wraps() const { return arguments.wraps; }       // [N][3]: box vectors added to the positions given
     const SearchBox *boxes() const { return arguments.boxes; } // [molecules]
     const std::vector<SearchBox> &searchBoxes() const { return searchBoxesOnHost; }
-    // In device memory: where later kernels tell the next build's status of energies.
-    int *nonFiniteEnergy() const { return &arguments.status->nonFiniteEnergy; }
+    // What the kernels get: status and capacities.
+    const ListArguments &lastArguments() const { return arguments; }
     // Of build().
     bool rebuilt() const { return anyRebuilt; } // the candidates were made anew
     int repeats() const { return repeated; }    // because rows did not fit
@@ -60,7 +69,8 @@ private:
     struct Matrix {
         explicit Matrix(const std::shared_ptr<Device> &device) : count(device), senders(device), images(device) {}
         NeighborMatrix ensure(int numAtoms);
-        bool grow(int needed); // false if it is large enough
+        int reported(double headroom) const { return int(capacity / (1 + headroom)); } // longest row with headroom
+        bool grow(int needed, double headroom);                                        // false if it is large enough
         Buffer<int> count, senders, images;
         int capacity = 0;
     };
@@ -75,7 +85,7 @@ private:
 
     std::shared_ptr<Device> device;
     Settings settings;
-    Buffer<double> positionsGiven, wrapped, shifts, oldPositions;
+    Buffer<double> positionsGiven, wrapped, shifts, oldPositions, givenVectors;
     Buffer<int> firstImage, imageAtRest, wrapCounts, oldWraps, stale;
     Buffer<SearchBox> deviceBoxes;
     Buffer<ListStatus> deviceStatus;

@@ -214,7 +214,13 @@ PYBIND11_MODULE(_engine, m) {
         .def_property_readonly("name", &Model::name)
         .def_property_readonly("sha256", &Model::sha256)
         .def_property_readonly("file_bytes", [](const Model &model) { return py::bytes(model.bytes()); })
-        .def_property_readonly("metadata", &Model::metadata);
+        .def_property_readonly("metadata", &Model::metadata)
+        // The whole file: what is read back is the same model wherever that is, and checked as any file.
+        .def(py::pickle([](const Model &model) { return py::make_tuple(py::bytes(model.bytes()), model.name()); },
+                        [](const py::tuple &state) {
+                            return std::const_pointer_cast<Model>(
+                                Model::fromBytes(state[0].cast<std::string>(), state[1].cast<std::string>()));
+                        }));
     py::class_<PythonPotential>(m, "Potential")
         .def(py::init([](const std::shared_ptr<Model> &model, const std::string &device, const std::string &precision,
                          std::optional<double> lrCutoff, std::optional<double> width, int threads, bool untrained,

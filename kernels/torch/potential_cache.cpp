@@ -43,6 +43,34 @@ const Json &member(const Json &object, const std::string &name, Json::Type type,
     return *value;
 }
 
+// A potential that is part of a graph. Its memory is what the graph's replays read and write, and calls outside of the
+// graph would change it, so from the recording on it is the graph's alone and lives as long.
+struct Recorded {
+    unsigned long long recording;
+    void *stream;
+    std::shared_ptr<cuda::Device> device;
+    std::unique_ptr<cuda::DevicePotential> potential;
+    std::shared_ptr<const std::atomic<bool>> ended;
+};
+
+// Not part of a SharedPotential, which may be forgotten before a graph is. Never destroyed, as entries().
+std::vector<Recorded> &recorded() {
+    static auto *list = new std::vector<Recorded>;
+    return *list;
+}
+
+std::mutex &recordedMutex() {
+    static auto *mutex = new std::mutex;
+    return *mutex;
+}
+
+// Memory of graphs that are gone. Not while a graph is recorded: memory may not be released then.
+void releaseEnded() {
+    std::lock_guard<std::mutex> lock(recordedMutex());
+    std::vector<Recorded> &list = recorded();
+    list.erase(std::remove_if(list.begin(), list.end(), [](const Recorded &r) { return r.ended->load(); }), list.end());
+}
+
 std::shared_ptr<const Model> loadModel(const Description &description, const std::string &embeddedFile) {
     const bool embedded = !embeddedFile.empty();
     std::shared_ptr<const Model> model =
@@ -63,11 +91,11 @@ SharedPotential::SharedPotential(std::shared_ptr<const Model> model, const Optio
         potential = Potential::create(std::move(model), options);
         return;
     }
-    const Options complete = completeOptions(*model, options);
+    this->options = completeOptions(*model, options);
     cuda::NvidiaOptions where;
     where.index = gpu;
-    device = cuda::NvidiaDevice::open(cuda::kernelMacros(model->hyperparameters(), complete.precision), where);
-    devicePotential = cuda::makeCudaPotential(std::move(model), complete, device);
+    device = cuda::NvidiaDevice::open(cuda::kernelMacros(model->hyperparameters(), this->options.precision), where);
+    this->model = std::move(model);
 }
 
 void SharedPotential::compute(const System &system, const Results &results) {
@@ -75,11 +103,43 @@ void SharedPotential::compute(const System &system, const Results &results) {
     potential->compute(system, results, team.get());
 }
 
-void SharedPotential::compute(const System &system, const cuda::DeviceArrays &arrays, const Results &results) {
-    std::lock_guard<std::mutex> lock(mutex);
+void SharedPotential::refuseFork() const {
     if (team.forked())
         throw InputError("a potential on a GPU does not survive fork(): start processes with the method 'spawn'");
-    cuda::compute(*devicePotential, *device, system, arrays, results);
+}
+
+void SharedPotential::compute(const System &system, const cuda::DeviceTensors &tensors) {
+    std::lock_guard<std::mutex> lock(mutex);
+    refuseFork();
+    releaseEnded();
+    if (!devicePotential)
+        devicePotential = cuda::makeCudaPotential(model, options, device, cuda::graphHeadroom);
+    cuda::compute(*devicePotential, *device, system, tensors);
+}
+
+void SharedPotential::record(const System &system, const cuda::DeviceTensors &tensors,
+                             const cuda::CallersRecording &recording) {
+    std::lock_guard<std::mutex> lock(mutex);
+    refuseFork();
+    std::lock_guard<std::mutex> lockRecorded(recordedMutex());
+    // Called again in the same recording, as in a graph of several steps: on one stream they run in turn.
+    for (Recorded &known : recorded())
+        if (known.recording == recording.number && known.stream == tensors.stream && known.device == device &&
+            cuda::canRecord(*known.potential, system, tensors))
+            return cuda::record(*known.potential, *device, system, tensors);
+    if (!devicePotential || !cuda::canRecord(*devicePotential, system, tensors))
+        refuseFirstCallInGraph();
+    const std::shared_ptr<const std::atomic<bool>> ended = cuda::endOf(recording);
+    recorded().push_back({recording.number, tensors.stream, device, std::move(devicePotential), ended});
+    cuda::record(*recorded().back().potential, *device, system, tensors);
+}
+
+void refuseFirstCallInGraph() {
+    throw InputError(
+        "a CUDA graph is recorded, and the operator was not called directly before with the same model, "
+        "atoms, charge, spin and choice of virial, and cell if it is on the CPU: call it once outside of the "
+        "graph, which takes over the memory of that call. openmm-torch does, as often as its property "
+        "CUDAGraphWarmupSteps says");
 }
 
 Description readDescription(const std::string &text) {
@@ -128,6 +188,8 @@ std::shared_ptr<SharedPotential> findPotential(const std::string &description, P
         std::rotate(list.begin(), found, found + 1);
         return list.front().potential;
     }
+    if (!embeddedFile)
+        return nullptr;
     const Description read = readDescription(description);
     Options options = read.options;
     options.precision = read.precision.value_or(precision);

@@ -8,7 +8,8 @@
 #include <optional>
 #include <string>
 
-#include "cuda/device_arrays.h"
+#include "cuda/device_tensors.h"
+#include "cuda/driver/graph.h"
 #include "potential.h"
 #include "threads/fork_safe_team.h"
 
@@ -36,20 +37,31 @@ public:
     // On the CPU.
     void compute(const System &system, const Results &results);
     // On the GPU.
-    void compute(const System &system, const cuda::DeviceArrays &arrays, const Results &results);
+    void compute(const System &system, const cuda::DeviceTensors &tensors);
+    // Into the graph that the caller records on tensors.stream, instead. Throws InputError unless the last call was
+    // the same, but for positions and box (a box on the CPU included).
+    void record(const System &system, const cuda::DeviceTensors &tensors, const cuda::CallersRecording &recording);
 
 private:
+    void refuseFork() const;
     std::mutex mutex; // one work space: calls take turns
     std::unique_ptr<Potential> potential;
     ForkSafeTeam team;
+    // On a GPU.
+    std::shared_ptr<const Model> model;
+    Options options;
     std::shared_ptr<cuda::Device> device;
-    std::unique_ptr<cuda::DevicePotential> devicePotential;
+    std::unique_ptr<cuda::DevicePotential> devicePotential; // null: a graph has taken it; made when it is needed
 };
+
+// Throws InputError: a graph is recorded, and what it is to hold was not called before.
+[[noreturn]] void refuseFirstCallInGraph();
 
 // The potential of this description on this GPU, or on the CPU; `precision` holds where the description leaves it open.
 // The few used last are kept. A new one takes the model from the file's bytes that `embeddedFile` returns (empty: from
-// the path or name in the description). Throws ModelError if there is no such model or its SHA-256 is another,
-// InputError if a setting cannot be used, DeviceError if the GPU cannot.
+// the path or name in the description); without that function there is none, and null is returned. Throws ModelError if
+// there is no such model or its SHA-256 is another, InputError if a setting cannot be used, DeviceError if the GPU
+// cannot.
 std::shared_ptr<SharedPotential> findPotential(const std::string &description, Precision precision,
                                                std::optional<int> gpu,
                                                const std::function<std::string()> &embeddedFile);

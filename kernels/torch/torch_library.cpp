@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/driver/graph.h"
 #include "cuda/driver/nvrtc.h"
 #include "torch/potential_cache.h"
 #include "torch/stable_abi.h"
@@ -61,6 +62,19 @@ void requireShape(const Tensor &tensor, const std::vector<int64_t> &wanted, cons
         throw InputError(name + " must have shape " + shapeText(wanted) + ", not " + shapeText(tensor.shape()));
 }
 
+// torch's current stream on a GPU, by a function of libtorch_cuda.so, which a torch without CUDA has not got.
+void *currentStream(int gpu) {
+    using Function = AOTITorchError (*)(int32_t, void **);
+    static const auto function = [] {
+        void *library = dlopen("libtorch_cuda.so", RTLD_NOLOAD | RTLD_LAZY);
+        return library ? reinterpret_cast<Function>(dlsym(library, "aoti_torch_get_current_cuda_stream")) : nullptr;
+    }();
+    void *stream = nullptr;
+    if (!function || function(gpu, &stream) != 0)
+        throw std::runtime_error("so3krates: torch does not tell its current CUDA stream");
+    return stream;
+}
+
 // What an operator is given, taken off the stack.
 struct Inputs {
     // Throws InputError.
@@ -77,19 +91,29 @@ struct Inputs {
         isDouble = dtype == aoti_torch_dtype_float64();
         if (!isDouble && dtype != aoti_torch_dtype_float32())
             throw InputError("positions must be float32 or float64: positions.to(torch.float32)");
+        if (const std::optional<int> gpu = positions.gpu()) {
+            stream = currentStream(*gpu);
+            recording = cuda::recordingOn(stream);
+        }
+        if (recording && (atomicNumberTensor.gpu() || modelText.gpu() || (modelFile && modelFile->gpu())))
+            throw InputError("a CUDA graph is recorded, which cannot read from the GPU: give atomic_numbers, model and "
+                             "model_file on the CPU");
         requireShape(atomicNumberTensor, {numAtoms}, "atomic_numbers");
         atomicNumbers = atomicNumberTensor.integers("atomic_numbers");
         if (cellTensor) {
             requireShape(*cellTensor, {3, 3}, "cell");
-            cell = cellTensor->reals("cell");
+            const int32_t type = cellTensor->dtype();
+            if (type != aoti_torch_dtype_float64() && type != aoti_torch_dtype_float32())
+                throw InputError("cell must be float32 or float64: cell.to(torch.float32)");
+            if (!recording || !cellTensor->gpu())
+                cell = cellTensor->reals("cell");
         }
     }
     Inputs(const Inputs &) = delete;
 
     std::shared_ptr<SharedPotential> potential() const {
         return findPotential(modelText.bytes("model"), isDouble ? Precision::Double : Precision::Single,
-                             positions.gpu(),
-                             [&] { return modelFile ? modelFile->bytes("model_file") : std::string(); });
+                             positions.gpu(), fileReader());
     }
 
     // All but the positions. Valid as long as this object.
@@ -99,7 +123,7 @@ struct Inputs {
         system.atomicNumbers = atomicNumbers.data();
         system.charges = &charge;
         system.spins = &spin;
-        system.cells = cellTensor ? cell.data() : nullptr;
+        system.cells = cell.empty() ? nullptr : cell.data();
         return system;
     }
 
@@ -113,7 +137,17 @@ struct Inputs {
     int32_t dtype; // of the positions
     bool isDouble;
     std::vector<int> atomicNumbers;
-    std::vector<double> cell;
+    std::vector<double> cell;                        // empty: none, or one that only the GPU may read
+    void *stream = nullptr;                          // torch's, on the positions' GPU
+    std::optional<cuda::CallersRecording> recording; // of a graph, on that stream
+
+private:
+    // While a graph is recorded nothing can be loaded.
+    std::function<std::string()> fileReader() const {
+        if (recording)
+            return nullptr;
+        return [this] { return modelFile ? modelFile->bytes("model_file") : std::string(); };
+    }
 };
 
 // A tensor on the CPU of `dtype`, which is float32 or float64.
@@ -157,17 +191,14 @@ void energyForcesOnCpu(StableIValue *stack, uint64_t, uint64_t) {
                 tensorOf(virial.data(), {in.wantVirial ? 3 : 0, 3}, in.dtype));
 }
 
-// torch's current stream on a GPU, by a function of libtorch_cuda.so, which a torch without CUDA has not got.
-void *currentStream(int gpu) {
-    using Function = AOTITorchError (*)(int32_t, void **);
-    static const auto function = [] {
-        void *library = dlopen("libtorch_cuda.so", RTLD_NOLOAD | RTLD_LAZY);
-        return library ? reinterpret_cast<Function>(dlsym(library, "aoti_torch_get_current_cuda_stream")) : nullptr;
-    }();
-    void *stream = nullptr;
-    if (!function || function(gpu, &stream) != 0)
-        throw std::runtime_error("so3krates: torch does not tell its current CUDA stream");
-    return stream;
+cuda::DeviceTensor deviceTensor(const Tensor &tensor) {
+    cuda::DeviceTensor out;
+    out.data = tensor.data();
+    out.isSingle = tensor.dtype() == aoti_torch_dtype_float32();
+    const std::vector<int64_t> strides = tensor.strides();
+    for (int k = 0; k < 2; k++)
+        out.strides[k] = strides[k] * std::ptrdiff_t(out.isSingle ? sizeof(float) : sizeof(double));
+    return out;
 }
 
 void energyForcesOnGpu(StableIValue *stack, uint64_t, uint64_t) {
@@ -176,27 +207,28 @@ void energyForcesOnGpu(StableIValue *stack, uint64_t, uint64_t) {
     if (!gpu)
         throw InputError("positions are on the CPU and another argument on a GPU: give all on the CPU, or the "
                          "positions on the GPU");
-    const int32_t float64 = aoti_torch_dtype_float64();
-    Tensor forces = Tensor::empty({in.numAtoms, 3}, float64, gpu), charges = Tensor::empty({in.numAtoms}, float64, gpu);
-    const int64_t itemBytes = in.isDouble ? sizeof(double) : sizeof(float);
-    cuda::DeviceArrays arrays;
-    arrays.positions = in.positions.data();
-    for (int k = 0; k < 2; k++)
-        arrays.strides[k] = in.positions.strides()[k] * itemBytes;
-    arrays.isSingle = !in.isDouble;
-    arrays.forces = static_cast<double *>(forces.data());
-    arrays.partialCharges = static_cast<double *>(charges.data());
-    arrays.stream = currentStream(*gpu);
-    Energies energies;
-    double virial[9];
-    Results results;
-    results.energies = &energies;
-    results.virials = in.wantVirial ? virial : nullptr;
-    in.potential()->compute(in.system(), arrays, results);
-    giveResults(stack, energyTensor(energies).copied(float64, gpu),
-                in.isDouble ? std::move(forces) : forces.copied(in.dtype, gpu),
-                in.isDouble ? std::move(charges) : charges.copied(in.dtype, gpu),
-                tensorOf(virial, {in.wantVirial ? 3 : 0, 3}, in.dtype).copied(in.dtype, gpu));
+    Tensor energy = Tensor::empty({}, aoti_torch_dtype_float64(), gpu);
+    Tensor forces = Tensor::empty({in.numAtoms, 3}, in.dtype, gpu),
+           charges = Tensor::empty({in.numAtoms}, in.dtype, gpu);
+    Tensor virial = Tensor::empty({in.wantVirial ? 3 : 0, 3}, in.dtype, gpu);
+    cuda::DeviceTensors tensors;
+    tensors.positions = deviceTensor(in.positions);
+    if (in.cellTensor && in.cellTensor->gpu())
+        tensors.cell = deviceTensor(*in.cellTensor);
+    tensors.energy = static_cast<double *>(energy.data());
+    tensors.forces = forces.data();
+    tensors.charges = charges.data();
+    tensors.virial = in.wantVirial ? virial.data() : nullptr;
+    tensors.isSingle = !in.isDouble;
+    tensors.stream = in.stream;
+    const std::shared_ptr<SharedPotential> potential = in.potential();
+    if (!in.recording)
+        potential->compute(in.system(), tensors);
+    else if (potential)
+        potential->record(in.system(), tensors, *in.recording);
+    else
+        refuseFirstCallInGraph();
+    giveResults(stack, std::move(energy), std::move(forces), std::move(charges), std::move(virial));
 }
 
 // The libraries live as long as the process: destroying one would take its operators away.

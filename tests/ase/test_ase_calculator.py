@@ -1,6 +1,9 @@
 """SO3kratesCalculator: ASE's conventions for values, units, signs and caching, and ASE's own tools on top of it."""
 
+import copy
 import importlib
+import pickle
+import shutil
 import sys
 
 import ase.io
@@ -10,6 +13,7 @@ from ase import Atoms, units
 from ase.build import molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.md.verlet import VelocityVerlet
+from ase.mep import NEB
 from ase.optimize import BFGS
 from ase.vibrations import Vibrations
 from cases import load_case
@@ -239,3 +243,60 @@ def test_energy_is_conserved(so3lr):
         spread.append(np.std(energies))
     assert spread[0] < 5e-3
     assert spread[0] / spread[1] == pytest.approx(4, rel=0.15)
+
+
+def through_pickle(thing):
+    return pickle.loads(pickle.dumps(thing))
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, through_pickle], ids=["deepcopy", "pickle"])
+def test_copies(so3lr, count, duplicate):
+    """A copy has settings, charge and results of its own, and computes the same bits."""
+    case = load_case("acetate")
+    atoms = atoms_of(case)
+    atoms.calc = calculator_of(so3lr, case, charge=-1, threads=1)
+    energy = atoms.get_potential_energy()
+    other = duplicate(atoms)
+    assert other.calc is not atoms.calc
+    assert other.get_potential_energy() == energy and len(count) == 1  # results come along, as with ASE's calculators
+    assert other.calc.parameters == atoms.calc.parameters
+    other.rattle(0.05)
+    moved = other.get_potential_energy()
+    assert moved != energy and atoms.get_potential_energy() == energy and len(count) == 2
+    atoms.positions = other.positions
+    assert atoms.get_potential_energy() == moved
+    other.calc.set(charge=1)
+    assert atoms.calc.parameters["charge"] == -1
+
+
+def test_a_pickle_holds_the_model(so3lr, tmp_path):
+    """It is read where the model's file is not."""
+    file = tmp_path / "model.safetensors"
+    shutil.copy(so3lr, file)
+    atoms = molecule("H2O")
+    atoms.calc = SO3kratesCalculator(file, lr_cutoff=None, precision="single")
+    pickled = pickle.dumps([atoms.calc.potential, atoms])
+    energy = atoms.get_potential_energy()
+    file.unlink()
+    potential, other = pickle.loads(pickled)
+    assert other.calc.potential is potential
+    assert potential.model.sha256 == atoms.calc.potential.model.sha256
+    assert potential.implementation == atoms.calc.potential.implementation
+    assert other.get_potential_energy() == energy
+
+
+def test_nudged_elastic_band(so3lr):
+    """Images with copied calculators: ammonia turns inside out by way of the planar molecule."""
+    ends = [molecule("NH3"), molecule("NH3")]
+    ends[1].positions[:, 2] = 2 * ends[1].positions[1:, 2].mean() - ends[1].positions[:, 2]
+    images = [ends[0], *(ends[0].copy() for _ in range(3)), ends[1]]
+    calculator = SO3kratesCalculator(so3lr, lr_cutoff=None, threads=1)
+    for image in images:
+        image.calc = copy.deepcopy(calculator)
+    band = NEB(images, climb=True, method="improvedtangent")  # refuses images that share a calculator
+    band.interpolate()
+    BFGS(band, logfile=None).run(fmax=0.2, steps=40)
+    energies = [image.get_potential_energy() for image in images]
+    assert energies[4] == pytest.approx(energies[0], abs=1e-9)
+    assert energies[2] - energies[0] == pytest.approx(0.24, abs=0.15)  # about 5.8 kcal/mol
+    assert np.ptp(images[2].positions[:, 2]) < 0.02

@@ -1,4 +1,6 @@
 // Compiles only if cuda_api.h agrees with NVIDIA's cuda.h.
+// With it, cuda.h declares older versions of functions under their own names, too.
+#define __CUDA_API_VERSION_INTERNAL
 #include <cuda.h>
 
 #include <tuple>
@@ -31,6 +33,10 @@ SAME_VALUE(CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES);
 SAME_VALUE(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
 SAME_VALUE(CU_STREAM_NON_BLOCKING);
 SAME_VALUE(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
+SAME_VALUE(CU_STREAM_CAPTURE_STATUS_NONE);
+SAME_VALUE(CU_STREAM_CAPTURE_STATUS_ACTIVE);
+SAME_VALUE(CU_USER_OBJECT_NO_DESTRUCTOR_SYNC);
+SAME_VALUE(CU_GRAPH_USER_OBJECT_MOVE);
 SAME_VALUE(CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL);
 SAME_VALUE(CU_EVENT_DISABLE_TIMING);
 SAME_VALUE(CU_EVENT_RECORD_DEFAULT);
@@ -49,7 +55,6 @@ template <class... A, class... B> struct SameCall<CUresult (*)(A...), ours::CUre
             return false;
     }();
 };
-// A name of ours that has a newer version is a macro in cuda.h, and is then compared with that version.
 #define SAME_FUNCTION(name, symbol, ...)                                                                               \
     static_assert(SameCall<decltype(&::symbol), decltype(ours::DriverFunctions::name)>::value, #symbol);
 SO3KRATES_DRIVER_FUNCTIONS(SAME_FUNCTION)

@@ -1,4 +1,5 @@
-// A libcuda with a pretended GPU that OpenMM's CUDA platform can make Contexts on: device memory is host memory, the
+// A libcuda with a pretended GPU that OpenMM's CUDA platform can make Contexts on, and for the torch operators
+// (stub_torch.cpp): device memory is host memory, the
 // engine's kernels are executed by an emulated module (tests/cuda_emulation), and of OpenMM's own those that a Context
 // at rest needs. Keeps the driver's rules of contexts, streams and capture; what breaks them is an error of the call.
 //
@@ -15,6 +16,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <sstream>
 #include <string>
@@ -26,8 +28,15 @@ enum { Success = 0, InvalidValue = 1, InvalidContext = 201, FileNotFound = 301, 
 enum { LaunchFailed = 719, CaptureUnsupported = 900 };
 
 struct Context {};
+struct UserObject {
+    void *pointer;
+    void (*destroy)(void *);
+    ~UserObject() { destroy(pointer); }
+};
 struct Graph {
     std::vector<std::function<int()>> nodes;
+    std::vector<std::shared_ptr<UserObject>> objects; // an executable has them, too
+    unsigned long long number = 0;                    // of the capture
 };
 struct Stream {
     Context *context;
@@ -57,6 +66,7 @@ std::set<Function *> functions; // die with their module
 std::set<Graph *> graphs, executables;
 std::set<Event *> events;
 std::map<char *, std::pair<size_t, Context *>> memory;
+std::map<void *, std::shared_ptr<UserObject>> userObjects; // of no graph yet
 std::set<void *> hostMemory;
 Graph late;
 std::map<std::string, long> counts; // calls by symbol, launches by kernel
@@ -226,6 +236,7 @@ int run(const std::string &name, unsigned blocks, unsigned threads, size_t share
 EXPORT void stub_set_atoms(long atoms) { counts["atoms"] = atoms; }
 EXPORT long stub_count(const char *name) { return counts[name]; }
 EXPORT const char *stub_first_error() { return firstError.c_str(); }
+EXPORT long stub_memory_blocks() { return long(memory.size()); }
 EXPORT long stub_current_contexts() { return long(current.size()); }
 EXPORT const char *stub_leaks() {
     static std::string text;
@@ -405,8 +416,10 @@ EXPORT int cuMemFree_v2(unsigned long long address) {
     memory.erase(block);
     return Success;
 }
-EXPORT int cuPointerGetAttribute(void *, int, unsigned long long) {
-    return fail(__func__, "nobody gives arrays here", InvalidValue);
+EXPORT int cuPointerGetAttribute(void *value, int attribute, unsigned long long address) {
+    REQUIRE(attribute == 9 && owns(address, 1), InvalidValue);
+    *static_cast<int *>(value) = 0;
+    return Success;
 }
 EXPORT int cuMemGetInfo_v2(size_t *available, size_t *total) {
     *available = *total = 1ul << 34;
@@ -488,7 +501,34 @@ EXPORT int cuStreamBeginCapture_v2(void *stream, int mode) {
     Stream *own = static_cast<Stream *>(stream);
     REQUIRE(own != nullptr && isStream(stream) && !capturing() && mode == 1, CaptureUnsupported);
     ENTER;
+    static unsigned long long captures = 0;
     own->recording = new Graph;
+    own->recording->number = ++captures;
+    return Success;
+}
+EXPORT int cuStreamGetCaptureInfo_v2(void *stream, int *status, unsigned long long *number, void **graph, const void **,
+                                     size_t *) {
+    const Stream *own = static_cast<Stream *>(stream);
+    REQUIRE(isStream(stream), InvalidHandle);
+    *status = own && own->recording;
+    if (*status) {
+        *number = own->recording->number;
+        *graph = own->recording;
+    }
+    return Success;
+}
+EXPORT int cuUserObjectCreate(void **object, void *pointer, void (*destroy)(void *), unsigned count, unsigned flags) {
+    REQUIRE(count == 1 && flags == 1, InvalidValue);
+    auto own = std::shared_ptr<UserObject>(new UserObject{pointer, destroy});
+    *object = own.get();
+    userObjects[own.get()] = own;
+    return Success;
+}
+EXPORT int cuGraphRetainUserObject(void *graph, void *object, unsigned count, unsigned flags) {
+    const auto found = userObjects.find(object);
+    REQUIRE(found != userObjects.end() && count == 1 && flags == 1, InvalidValue); // moved
+    static_cast<Graph *>(graph)->objects.push_back(found->second);
+    userObjects.erase(found);
     return Success;
 }
 EXPORT int cuStreamEndCapture(void *stream, void **graph) {
@@ -508,6 +548,7 @@ EXPORT int cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned 
 }
 EXPORT int cuGraphDestroy(void *graph) {
     REQUIRE(graphs.erase(static_cast<Graph *>(graph)), InvalidHandle);
+    delete static_cast<Graph *>(graph);
     return Success;
 }
 EXPORT int cuGraphLaunch(void *executable, void *stream) {
@@ -520,6 +561,7 @@ EXPORT int cuGraphLaunch(void *executable, void *stream) {
 }
 EXPORT int cuGraphExecDestroy(void *executable) {
     REQUIRE(executables.erase(static_cast<Graph *>(executable)), InvalidHandle);
+    delete static_cast<Graph *>(executable);
     return Success;
 }
 EXPORT int cuEventCreate(void **event, unsigned) {

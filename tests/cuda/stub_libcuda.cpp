@@ -488,6 +488,16 @@ EXPORT int cuStreamEndCapture(void *stream, void **graph) {
     *graph = recorded;
     return Success;
 }
+EXPORT int cuStreamGetCaptureInfo_v2(void *stream, int *status, unsigned long long *, void **, const void **,
+                                     size_t *) {
+    ENTER();
+    REQUIRE(streamOf(stream) != nullptr, InvalidHandle);
+    *status = streamOf(stream)->recording != nullptr;
+    return Success;
+}
+// What hangs on graphs is told by stub_gpu.cpp.
+EXPORT int cuUserObjectCreate(void **, void *, void (*)(void *), unsigned, unsigned) { return InvalidValue; }
+EXPORT int cuGraphRetainUserObject(void *, void *, unsigned, unsigned) { return InvalidValue; }
 EXPORT int cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned long long flags) {
     ENTER(std::to_string(flags));
     Graph *own = static_cast<Graph *>(graph);

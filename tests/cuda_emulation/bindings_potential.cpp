@@ -10,6 +10,7 @@
 #include "cuda/buffer.h"
 #include "cuda/cuda_potential.h"
 #include "cuda/device/atom_arguments.h"
+#include "cuda/device_tensors.h"
 #include "cuda/replay.h"
 #include "input_checks.h"
 #include "python/device_edge_list.h"
@@ -23,7 +24,7 @@ namespace {
 class EmulatedPotential {
 public:
     EmulatedPotential(const std::string &modelFile, std::optional<double> lrCutoff, std::optional<double> width,
-                      bool allowUntrainedElements, bool radialTable)
+                      bool allowUntrainedElements, bool radialTable, double headroom)
         : team(makeThreadTeam(1)), device(std::make_shared<emulation::EmulatedDevice>()) {
         Options options;
         options.precision = sizeof(SO3K_REAL) == sizeof(double) ? Precision::Double : Precision::Single;
@@ -33,7 +34,7 @@ public:
         options.allowUntrainedElements = allowUntrainedElements;
         options.radialTable = radialTable;
         const auto model = Model::load(modelFile);
-        potential = cuda::makeCudaPotential(model, completeOptions(*model, options), device);
+        potential = cuda::makeCudaPotential(model, completeOptions(*model, options), device, headroom);
         runs.emplace(device, true);
     }
     py::dict compute(const Ints &atomicNumbers, const Doubles &positions, const Ints &offsets, const Doubles &cells,
@@ -52,6 +53,21 @@ public:
                           results);
         };
         return computeArrays(evaluate, atomicNumbers, nullptr, offsets, cells, charges, spins, false, virial);
+    }
+    // As the torch operators on a GPU. Tensors are addresses, `cell` and `virial` 0 where there is none.
+    struct Tensors {
+        std::uintptr_t positions, cell, energy, forces, charges, virial;
+        bool isSingle, cellIsSingle;
+    };
+    void computeTensors(const Ints &atomicNumbers, const Doubles &cells, const Tensors &given) {
+        cuda::compute(*potential, *device, systemOf(atomicNumbers, cells), tensorsOf(given, nullptr));
+    }
+    bool canRecordTensors(const Ints &atomicNumbers, const Doubles &cells, const Tensors &given) {
+        return cuda::canRecord(*potential, systemOf(atomicNumbers, cells), tensorsOf(given, nullptr));
+    }
+    void recordTensors(const Ints &atomicNumbers, const Doubles &cells, const Tensors &given) {
+        graph.clear();
+        cuda::record(*potential, *device, systemOf(atomicNumbers, cells), tensorsOf(given, &graph));
     }
     // As DevicePotential; positions are written by a copy, graphs are the emulated device's.
     void prepare(const Ints &atomicNumbers, const Ints &offsets, const Doubles &cells, bool forces, bool virials) {
@@ -92,6 +108,33 @@ public:
     std::shared_ptr<emulation::EmulatedDevice> emulatedDevice() const { return device; }
 
 private:
+    static System systemOf(const Ints &atomicNumbers, const Doubles &cells) {
+        System system;
+        system.numAtoms = int(atomicNumbers.size());
+        system.atomicNumbers = atomicNumbers.data();
+        system.cells = cells.size() ? cells.data() : nullptr;
+        return system;
+    }
+    static cuda::DeviceTensors tensorsOf(const Tensors &given, void *stream) {
+        const auto rows = [](std::uintptr_t address, bool isSingle) {
+            cuda::DeviceTensor tensor;
+            tensor.data = reinterpret_cast<const void *>(address);
+            tensor.strides[1] = isSingle ? sizeof(float) : sizeof(double);
+            tensor.strides[0] = 3 * tensor.strides[1];
+            tensor.isSingle = isSingle;
+            return tensor;
+        };
+        cuda::DeviceTensors tensors;
+        tensors.positions = rows(given.positions, given.isSingle);
+        tensors.cell = rows(given.cell, given.cellIsSingle);
+        tensors.energy = reinterpret_cast<double *>(given.energy);
+        tensors.forces = reinterpret_cast<void *>(given.forces);
+        tensors.charges = reinterpret_cast<void *>(given.charges);
+        tensors.virial = reinterpret_cast<void *>(given.virial);
+        tensors.isSingle = given.isSingle;
+        tensors.stream = stream;
+        return tensors;
+    }
     py::object copy(const double *from, std::vector<py::ssize_t> shape) {
         if (!from)
             return py::none();
@@ -139,10 +182,18 @@ void bindPotential(py::module_ &m) {
                              .def_property_readonly("device", [](const PythonEdgeList &list) {
                                  return std::static_pointer_cast<emulation::EmulatedDevice>(list.sharedDevice());
                              }));
+    py::class_<EmulatedPotential::Tensors>(m, "Tensors", py::module_local())
+        .def(py::init<std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t, std::uintptr_t,
+                      bool, bool>(),
+             py::arg("positions"), py::arg("cell"), py::arg("energy"), py::arg("forces"), py::arg("charges"),
+             py::arg("virial"), py::arg("is_single"), py::arg("cell_is_single"));
     py::class_<EmulatedPotential>(m, "Potential", py::module_local())
-        .def(py::init<const std::string &, std::optional<double>, std::optional<double>, bool, bool>(),
+        .def(py::init<const std::string &, std::optional<double>, std::optional<double>, bool, bool, double>(),
              py::arg("model_file"), py::arg("lr_cutoff"), py::arg("dispersion_switch_width") = py::none(),
-             py::arg("allow_untrained_elements") = false, py::arg("radial_table") = true)
+             py::arg("allow_untrained_elements") = false, py::arg("radial_table") = true, py::arg("headroom") = 0.0)
+        .def("compute_tensors", &EmulatedPotential::computeTensors)
+        .def("can_record_tensors", &EmulatedPotential::canRecordTensors)
+        .def("record_tensors", &EmulatedPotential::recordTensors)
         .def("compute", &EmulatedPotential::compute)
         .def("compute_on_device", &EmulatedPotential::computeOnDevice)
         .def_property_readonly("is_on_gpu", [](const EmulatedPotential &) { return true; })

@@ -34,13 +34,17 @@ long EmulatedDevice::leaked() { return leaks; }
 
 EmulatedDevice::Graph EmulatedDevice::record(const std::function<void()> &work) {
     Graph graph;
+    recordInto(&graph, work);
+    return graph;
+}
+
+void EmulatedDevice::recordInto(void *stream, const std::function<void()> &work) {
     struct Recording {
         Graph *&current;
         Recording(Graph *&current, Graph &graph) : current(current) { current = &graph; }
         ~Recording() { current = nullptr; }
-    } now(recording, graph);
+    } now(recording, *static_cast<Graph *>(stream));
     work();
-    return graph;
 }
 
 void EmulatedDevice::put(std::function<void()> work) {

@@ -42,6 +42,8 @@ public:
     void copy(void *to, const void *from, size_t bytes) override;
     void synchronize() override { catchUp(); }
     void follow(void *stream) override { streams.push_back(reinterpret_cast<uintptr_t>(stream)); }
+    // `stream`: the address of a Graph, which the work is added to.
+    void recordInto(void *stream, const std::function<void()> &work) override;
     void checkAddress(const void *pointer, const std::string &what) const override;
     std::string name() const override { return "emulated"; }
 

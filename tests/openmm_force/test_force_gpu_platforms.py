@@ -109,7 +109,7 @@ def test_denser_than_before(so3lr, platform):
         assert_as_on_reference(context)
 
 
-def a_mixture(so3lr, periodic):
+def a_mixture(so3lr, periodic, convert=lambda force: force):
     """Two waters at opposite edges of the box among argons of the waters' masses, the waters' atoms in any order."""
     case = load_case("two_waters_far")
     generator = np.random.default_rng(0)
@@ -125,7 +125,7 @@ def a_mixture(so3lr, periodic):
         # The waters feel nothing of the argons. Exclusions would tell OpenMM what belongs together.
         argons.addParticle(0, 0.3, 0.0 if particle in particles else 0.1)
     system.addForce(argons)
-    force = make_force(so3lr, case, atoms=particles, precision="double", periodic=periodic, lr_cutoff=1.2)
+    force = convert(make_force(so3lr, case, atoms=particles, precision="double", periodic=periodic, lr_cutoff=1.2))
     force.setForceGroup(1)
     system.addForce(force)
     grid = np.stack(np.meshgrid(*3 * [np.arange(5)]), -1).reshape(-1, 3) * 6.0 + 1.0
@@ -147,6 +147,31 @@ def test_a_region_whose_atoms_are_reordered_and_wrapped(so3lr, platform, periodi
     context.getIntegrator().step(520)
     assert_as_on_reference(context, precision, {1})
     assert np.all(np.delete(forces_of(context, {1}), particles, axis=0) == 0)
+
+
+def test_a_python_force_sees_molecules_whole(so3lr, platform):
+    """OpenMM takes atoms without bonds for molecules and wraps each, but a PythonForce gets them as they were:
+    of a region, and of a whole System (here two waters), neither with a box, beside a force that has one."""
+    system, positions, particles = a_mixture(so3lr, False, SO3kratesForce.to_python_force)
+    alone = openmm.System()
+    alone.setDefaultPeriodicBoxVectors(*system.getDefaultPeriodicBoxVectors())
+    argons = openmm.NonbondedForce()
+    argons.setNonbondedMethod(openmm.NonbondedForce.CutoffPeriodic)
+    argons.setCutoffDistance(0.9)
+    case = load_case("two_waters_far")
+    for _ in range(case.num_atoms):
+        alone.addParticle(16)
+        argons.addParticle(0, 0.3, 0)
+    alone.addForce(argons)
+    force = make_force(so3lr, case, precision="double", periodic=False, lr_cutoff=1.2).to_python_force()
+    force.setForceGroup(1)
+    alone.addForce(force)
+    for some, places in ((system, positions), (alone, positions[particles])):
+        context = gpu_context(some, places, platform)
+        for _ in range(2):
+            assert_as_on_reference(context, groups={1})
+            context.setVelocitiesToTemperature(300, 1)
+            context.getIntegrator().step(260)
 
 
 def test_positions_need_not_be_wrapped(so3lr, platform):

@@ -96,3 +96,77 @@ def test_errors_of_the_engine(model_path):
     potential = torch_potential(model_path, random_molecule(1))
     with pytest.raises(ValueError, match="same place"):
         potential(torch.zeros(7, 3, device="cuda"))
+
+
+# --- in CUDA graphs
+
+
+class Graphed:
+    """A potential's call in a graph of torch's, warmed up before as torch demands."""
+
+    def __init__(self, model_path, system, dtype=torch.float64, warm_up=3):
+        self.potential = torch_potential(model_path, system)
+        self.positions, self.cell = on_gpu(system.positions, dtype), on_gpu(system.cell, dtype)
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(warm_up):
+                self.potential(self.positions, self.cell)
+        torch.cuda.current_stream().wait_stream(side)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.results = self.potential(self.positions, self.cell)
+
+    def replay(self):
+        self.graph.replay()
+        return [result.cpu() for result in self.results]
+
+    def expected(self):
+        cell = None if self.cell is None else self.cell.cpu()
+        return self.potential(self.positions.cpu(), cell)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("system", [random_molecule(1), random_box(2)], ids=["molecule", "box"])
+def test_replays(model_path, system, dtype):
+    """Small moves, moves out of the skin, other boxes; other calls in between, which need more memory."""
+    graphed = Graphed(model_path, system, dtype)
+    large = random_molecule(3, 60, 9.0)
+    torch_potential(model_path, large)(on_gpu(large.positions))
+    generator = torch.Generator("cuda").manual_seed(1)
+    for scale in (1, 1, 1.04, 0.95):
+        noise = torch.rand(graphed.positions.shape, generator=generator, device="cuda", dtype=dtype)
+        graphed.positions.copy_(scale * on_gpu(system.positions, dtype) + 0.1 * noise)
+        if system.cell is not None:
+            graphed.positions += on_gpu(system.cell, dtype)[0]  # another image
+            graphed.cell.copy_(scale * on_gpu(system.cell, dtype))
+        for got, wanted in zip(graphed.replay(), graphed.expected(), strict=True):
+            torch.testing.assert_close(got, wanted, rtol=0, atol=10 * TOLERANCES[dtype], check_dtype=False)
+
+
+def test_a_graph_without_a_call_before(model_path):
+    with pytest.raises(ValueError, match="call it once outside of the graph"):
+        Graphed(model_path, random_molecule(8), warm_up=0)
+    Graphed(model_path, random_molecule(8)).replay()
+
+
+@pytest.mark.parametrize("system", [random_molecule(1), random_box(2)], ids=["molecule", "box"])
+def test_bad_positions_in_a_replay_are_not_a_number(model_path, system):
+    graphed = Graphed(model_path, system)
+    assert all(result.isfinite().all() for result in graphed.replay())
+    graphed.positions[1] = graphed.positions[0]
+    assert all(result.isnan().all() for result in graphed.replay())
+    graphed.positions.copy_(on_gpu(system.positions))
+    assert all(result.isnan().all() for result in graphed.replay())
+
+
+def test_memory_of_graphs_is_given_back(model_path):
+    """A hundred graphs of a system that takes some MiB each."""
+    system = random_molecule(4, 500, 22.0)
+    free = []
+    for _ in range(100):
+        graphed = Graphed(model_path, system, warm_up=1)
+        graphed.replay()
+        del graphed
+        free.append(torch.cuda.mem_get_info()[0])
+    assert free[10] - free[-1] < 64 << 20

@@ -16,6 +16,7 @@
 #include "cuda/device/long_range.cuh"
 #include "cuda/device/neighbors.cuh"
 #include "cuda/device/positions.cuh"
+#include "cuda/device/results.cuh"
 #include "cuda/device/self_test.cuh"
 #if SO3K_FIRST_LAYER
 #include "cuda/device/first_layer.cuh"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/device/arguments.h"
+#include "cuda/device/neighbor_arguments.h"
 
 namespace so3krates {
 namespace cuda {
@@ -132,8 +133,11 @@ struct SumArguments {
 // so3kCheckEnergies
 struct EnergyCheckArguments {
     int numMolecules, numParts, stride;
-    const double *sums;   // [B][stride], the parts of the energy first
-    int *nonFiniteEnergy; // as in ListStatus
+    int watched;                                      // 0: the host will not look at the status
+    double *sums;                                     // [B][stride], the parts of the energy first
+    ListStatus *status;                               // of the lists; nonFiniteEnergy is written
+    int candidateCapacity, edgeCapacity, farCapacity; // of the lists
+    int unused;                                       // as in NeighborMatrix
 };
 
 // so3kZbl

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/device/atom_arguments.h"
+#include "cuda/device/math.cuh"
 
 namespace so3krates {
 namespace cuda {
@@ -30,22 +31,35 @@ extern "C" __global__ void so3kSums(SumArguments a) {
     }
 }
 
-// Tells the host of energies that are no numbers: the first such molecule. One block.
+// Whether the lists hold all neighbors of atoms at usable places in usable boxes.
+__device__ inline bool isSound(const EnergyCheckArguments &a) {
+    const ListStatus &s = *a.status;
+    return s.candidatesNeeded <= a.candidateCapacity && s.edgesNeeded <= a.edgeCapacity &&
+           s.farNeeded <= a.farCapacity && !s.badAtom && !s.badBox && !s.coincident && (a.watched || !s.failed);
+}
+
+// Tells the host of energies that are no numbers: the first such molecule. Of lists that are not sound all are: the
+// host may not be looking, and what was computed is wrong. Unwatched, it stays so: OpenMM makes forces whole numbers,
+// NaN among them, and a step or two later a system that has exploded would have neighbors that fit again. One block.
 extern "C" __global__ void so3kCheckEnergies(EnergyCheckArguments a) {
     __shared__ int worst;
     if (threadIdx.x == 0)
         worst = 0;
     __syncthreads();
     for (int m = threadIdx.x; m < a.numMolecules; m += blockDim.x) {
-        double energy = 0;
+        double *sums = a.sums + (long long)m * a.stride, energy = 0;
+        if (!isSound(a))
+            sums[0] = notANumber();
         for (int part = 0; part < a.numParts; part++)
-            energy += a.sums[(long long)m * a.stride + part];
+            energy += sums[part];
         if (!(fabs(energy) < 1e300)) // true for NaN
             atomicMax(&worst, a.numMolecules - m);
     }
     __syncthreads();
     if (threadIdx.x == 0)
-        *a.nonFiniteEnergy = worst;
+        a.status->nonFiniteEnergy = worst;
+    if (threadIdx.x == 0 && worst && !a.watched)
+        a.status->failed = 1;
 }
 
 } // namespace cuda

@@ -7,6 +7,7 @@ namespace cuda {
 
 constexpr double pi = 3.141592653589793;
 
+__device__ inline double notANumber() { return __longlong_as_double(0x7ff8000000000000LL); }
 __device__ inline float exponential(float x) { return expf(x); }
 __device__ inline double exponential(double x) { return exp(x); }
 __device__ inline float squareRoot(float x) { return sqrtf(x); }

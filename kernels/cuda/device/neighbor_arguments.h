@@ -25,10 +25,12 @@ struct ListStatus {
     int rebuilt;                                  // the candidates were made anew
     int candidatesNeeded, edgesNeeded, farNeeded; // the longest row that did not fit its capacity
     int badAtom;                                  // numAtoms - (first atom whose position is not usable)
-    int unused;
-    unsigned long long coincident; // ~(receiver << 32 | sender) of the first coincident pair
+    int badBox;                                   // 1: so3kTakeBoxes met a box that cannot be used
+    unsigned long long coincident;                // ~(receiver << 32 | sender) of the first coincident pair
     int nonFiniteEnergy; // of the evaluation before this build: molecules - (first with an energy that is no number)
+    int failed;          // 1: an evaluation that nobody watched has failed, and so do all such after it
     unsigned builds;     // so far, this one included; never zeroed: by it the host knows which build it is told of
+    int unused;
 };
 
 // Pairs closer than the cutoff plus a skin, kept over several steps: [N][capacity], sorted by sender, then image. An
@@ -63,6 +65,19 @@ struct ListArguments {
     double shortCutoff, farCutoff, candidateCutoff;
     double largestMoveSquared; // candidates live until an atom has moved further; negative: for one build
     int *stale;                // 1: the candidates are to be made anew in any case
+    // Rows longer than this are reported to the host: the capacities, or less where there is to be headroom.
+    int reportedCandidates, reportedEdges, reportedFar;
+    int unused; // as in NeighborMatrix
+};
+
+// so3kTakeBoxes
+struct BoxArguments {
+    const double *cells; // [B][3][3]
+    SearchBox *boxes;    // [B]
+    double *shifts;      // as in Atoms
+    int *stale;          // as in ListArguments
+    ListStatus *status;
+    double candidateCutoff;
 };
 
 } // namespace cuda

@@ -1,5 +1,6 @@
 // Neighbor lists of independent molecules, each in its own box or none; every image inside the cutoff is an entry,
 // images of the atom itself included. A build is a row of launches without the host in between:
+//   so3kTakeBoxes      neighbor_boxes.cuh, where boxes come from device memory
 //   so3kWrapAtoms      wraps, and decides whether the candidates are still good
 //   so3kCountCells ... neighbors_cells.cuh, molecules with many atoms only
 //   so3kFindCandidates pairs closer than cutoff + skin     } return at once if the candidates are still good
@@ -10,6 +11,7 @@
 #pragma once
 
 #include "cuda/device/neighbor_arguments.h"
+#include "cuda/device/neighbor_boxes.cuh"
 #include "cuda/device/neighbors_cells.cuh"
 
 namespace so3krates {
@@ -121,7 +123,7 @@ extern "C" __global__ void so3kFindCandidates(ListArguments a) {
         a.candidates.wraps[3LL * i + lane] = a.wraps[3LL * i + lane];
     }
     if (lane == 0) {
-        if (count > a.candidates.capacity)
+        if (count > a.reportedCandidates)
             atomicMax(&a.status->candidatesNeeded, count);
         a.candidates.count[i] = min(count, a.candidates.capacity);
     }
@@ -157,8 +159,8 @@ __device__ inline void appendNeighbors(const NeighborMatrix &list, int i, bool i
     count += __popc(mask);
 }
 
-__device__ inline void finishRow(const NeighborMatrix &list, int i, int count, int *needed) {
-    if (count > list.capacity)
+__device__ inline void finishRow(const NeighborMatrix &list, int i, int count, int reported, int *needed) {
+    if (count > reported)
         atomicMax(needed, count);
     list.count[i] = min(count, list.capacity);
 }
@@ -170,7 +172,7 @@ extern "C" __global__ void so3kCompact(ListArguments a) {
     if (i >= a.atoms.numAtoms)
         return;
     if (i == 0 && lane == 0) {
-        *a.stale = a.status->candidatesNeeded > 0; // then they are not all there
+        *a.stale = a.status->candidatesNeeded > a.candidates.capacity; // then they are not all there
         a.status->builds++;
     }
     const SearchBox &box = a.boxes[a.atoms.molecule[i]];
@@ -200,9 +202,9 @@ extern "C" __global__ void so3kCompact(ListArguments a) {
             appendNeighbors(a.far, i, isFar, lane, sender, image, numFar);
     }
     if (lane == 0) {
-        finishRow(a.edges, i, numEdges, &a.status->edgesNeeded);
+        finishRow(a.edges, i, numEdges, a.reportedEdges, &a.status->edgesNeeded);
         if (a.far.count)
-            finishRow(a.far, i, numFar, &a.status->farNeeded);
+            finishRow(a.far, i, numFar, a.reportedFar, &a.status->farNeeded);
     }
 }
 

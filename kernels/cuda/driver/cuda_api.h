@@ -17,6 +17,8 @@ struct CUstream_st;
 struct CUgraph_st;
 struct CUgraphExec_st;
 struct CUevent_st;
+struct CUgraphNode_st;
+struct CUuserObject_st;
 using CUcontext = CUctx_st *;
 using CUmodule = CUmod_st *;
 using CUfunction = CUfunc_st *;
@@ -24,6 +26,8 @@ using CUstream = CUstream_st *;
 using CUgraph = CUgraph_st *;
 using CUgraphExec = CUgraphExec_st *;
 using CUevent = CUevent_st *;
+using CUgraphNode = CUgraphNode_st *;
+using CUuserObject = CUuserObject_st *;
 
 constexpr CUresult CUDA_SUCCESS = 0;
 constexpr CUresult CUDA_ERROR_OUT_OF_MEMORY = 2;
@@ -48,6 +52,10 @@ constexpr int CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES = 1;
 constexpr int CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8;
 constexpr unsigned CU_STREAM_NON_BLOCKING = 1;
 constexpr int CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1;
+constexpr int CU_STREAM_CAPTURE_STATUS_NONE = 0;
+constexpr int CU_STREAM_CAPTURE_STATUS_ACTIVE = 1;
+constexpr unsigned CU_USER_OBJECT_NO_DESTRUCTOR_SYNC = 1;
+constexpr unsigned CU_GRAPH_USER_OBJECT_MOVE = 1;
 constexpr int CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL = 9;
 constexpr unsigned CU_EVENT_DISABLE_TIMING = 2;
 constexpr unsigned CU_EVENT_RECORD_DEFAULT = 0;
@@ -100,7 +108,11 @@ constexpr unsigned CU_EVENT_RECORD_EXTERNAL = 1;
     F(graphInstantiate, cuGraphInstantiateWithFlags, CUgraphExec *, CUgraph, unsigned long long)                       \
     F(graphDestroy, cuGraphDestroy, CUgraph)                                                                           \
     F(graphLaunch, cuGraphLaunch, CUgraphExec, CUstream)                                                               \
-    F(graphExecDestroy, cuGraphExecDestroy, CUgraphExec)
+    F(graphExecDestroy, cuGraphExecDestroy, CUgraphExec)                                                               \
+    F(streamGetCaptureInfo, cuStreamGetCaptureInfo_v2, CUstream, int *, unsigned long long *, CUgraph *,               \
+      const CUgraphNode **, size_t *)                                                                                  \
+    F(userObjectCreate, cuUserObjectCreate, CUuserObject *, void *, void (*)(void *), unsigned, unsigned)              \
+    F(graphRetainUserObject, cuGraphRetainUserObject, CUgraph, CUuserObject, unsigned, unsigned)
 
 struct DriverFunctions {
 #define SO3KRATES_DECLARE(name, symbol, ...) CUresult (*name)(__VA_ARGS__);

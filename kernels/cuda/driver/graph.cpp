@@ -41,4 +41,37 @@ void Graph::launch(CUstream stream) const {
     driver->check(driver->graphLaunch(executable, stream), "cuGraphLaunch");
 }
 
+std::optional<CallersRecording> recordingOn(void *stream) {
+    const std::shared_ptr<const Driver> driver = Driver::get();
+    int status = CU_STREAM_CAPTURE_STATUS_NONE;
+    CallersRecording recording{};
+    driver->check(driver->streamGetCaptureInfo(static_cast<CUstream>(stream), &status, &recording.number,
+                                               &recording.graph, nullptr, nullptr),
+                  "cuStreamGetCaptureInfo");
+    if (status == CU_STREAM_CAPTURE_STATUS_NONE)
+        return std::nullopt;
+    if (status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
+        throw DeviceError("the CUDA graph that is recorded on this stream has failed already, at a call before");
+    return recording;
+}
+
+std::shared_ptr<const std::atomic<bool>> endOf(const CallersRecording &recording) {
+    const std::shared_ptr<const Driver> driver = Driver::get();
+    using Flag = std::shared_ptr<std::atomic<bool>>;
+    auto flag = std::make_unique<Flag>(std::make_shared<std::atomic<bool>>(false));
+    const Flag seen = *flag;
+    // Called on a thread of the driver's, where no function of the driver may be called.
+    const auto ended = [](void *pointer) {
+        const std::unique_ptr<Flag> own(static_cast<Flag *>(pointer));
+        (*own)->store(true);
+    };
+    CUuserObject object = nullptr;
+    driver->check(driver->userObjectCreate(&object, flag.get(), ended, 1, CU_USER_OBJECT_NO_DESTRUCTOR_SYNC),
+                  "cuUserObjectCreate");
+    flag.release(); // the object's
+    driver->check(driver->graphRetainUserObject(recording.graph, object, 1, CU_GRAPH_USER_OBJECT_MOVE),
+                  "cuGraphRetainUserObject");
+    return seen;
+}
+
 } // namespace so3krates::cuda

@@ -1,8 +1,10 @@
 #pragma once
 // A recorded sequence of launches, replayed as one (CUDA graph): small systems are bound by launches.
 
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "cuda/driver/driver.h"
 
@@ -25,5 +27,16 @@ private:
     CUcontext context;
     CUgraphExec executable = nullptr;
 };
+
+// Somebody else's recording of a graph.
+struct CallersRecording {
+    unsigned long long number; // no other in this process has it
+    CUgraph graph;
+};
+// The one that the caller's `stream` is part of, if any. Throws DeviceError: one that has failed already.
+std::optional<CallersRecording> recordingOn(void *stream);
+
+// A flag that turns true when the caller's graph, and whatever was instantiated from it, is gone and no longer runs.
+std::shared_ptr<const std::atomic<bool>> endOf(const CallersRecording &recording);
 
 } // namespace so3krates::cuda

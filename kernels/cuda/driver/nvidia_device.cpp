@@ -93,7 +93,13 @@ NvidiaDevice::~NvidiaDevice() {
         driver->primaryCtxRelease(device);
 }
 
+void NvidiaDevice::refuseRecording(const char *what) const {
+    if (isRecording)
+        throw DeviceError(std::string("a graph cannot hold ") + what);
+}
+
 void *NvidiaDevice::allocate(size_t bytes) {
+    refuseRecording("an allocation");
     ContextScope scope(*driver, context);
     CUdeviceptr pointer = 0;
     const CUresult result = driver->memAlloc(&pointer, bytes == 0 ? 1 : bytes); // the driver refuses 0
@@ -121,8 +127,7 @@ void NvidiaDevice::release(void *pointer) noexcept {
 }
 
 void NvidiaDevice::upload(void *target, const void *host, size_t bytes) {
-    if (isRecording)
-        throw DeviceError("a graph cannot hold an upload: it would read the host's memory again at every replay");
+    refuseRecording("an upload"); // it would read the host's memory again at every replay
     if (bytes == 0)
         return;
     ContextScope scope(*driver, context);
@@ -130,6 +135,7 @@ void NvidiaDevice::upload(void *target, const void *host, size_t bytes) {
 }
 
 void NvidiaDevice::download(void *host, const void *source, size_t bytes) {
+    refuseRecording("a download");
     ContextScope scope(*driver, context);
     if (bytes > 0)
         driver->check(driver->memcpyDtoHAsync(host, address(source), bytes, queue), "cuMemcpyDtoHAsync");
@@ -229,6 +235,7 @@ void NvidiaDevice::launch(const char *kernel, const LaunchSize &size, const void
 }
 
 void NvidiaDevice::synchronize() {
+    refuseRecording("a wait");
     ContextScope scope(*driver, context);
     driver->check(driver->streamSynchronize(queue), "cuStreamSynchronize");
 }
@@ -249,6 +256,22 @@ void NvidiaDevice::follow(void *stream) {
     driver->check(driver->eventRecord(followed, static_cast<CUstream>(stream), CU_EVENT_RECORD_DEFAULT),
                   "cuEventRecord");
     driver->check(driver->streamWaitEvent(queue, followed, 0), "cuStreamWaitEvent");
+}
+
+void NvidiaDevice::recordInto(void *stream, const std::function<void()> &work) {
+    struct Redirected {
+        NvidiaDevice &device;
+        const CUstream queue;
+        Redirected(NvidiaDevice &device, CUstream stream) : device(device), queue(device.queue) {
+            device.queue = stream;
+            device.isRecording = true;
+        }
+        ~Redirected() {
+            device.queue = queue;
+            device.isRecording = false;
+        }
+    } redirected(*this, static_cast<CUstream>(stream));
+    work();
 }
 
 void NvidiaDevice::checkAddress(const void *pointer, const std::string &what) const {

@@ -41,6 +41,7 @@ public:
     void copy(void *to, const void *from, size_t bytes) override;
     void synchronize() override;
     void follow(void *stream) override;
+    void recordInto(void *stream, const std::function<void()> &work) override;
     void checkAddress(const void *pointer, const std::string &what) const override;
     std::string name() const override;
 
@@ -63,6 +64,8 @@ private:
     void chooseContext(const std::optional<int> &index);
     std::unique_ptr<Graph> recordOnStream(const std::function<void()> &work);
     Function &function(const char *kernel);
+    // Before the driver does, which would spoil the recording, too.
+    void refuseRecording(const char *what) const;
 
     std::shared_ptr<const Driver> driver;
     CUdevice device = 0;
