@@ -64,7 +64,7 @@ private:
     const PackedModel<T> &packed;
     NeighborLists lists;
     Workspace<T> workspace;
-    std::vector<T> scratch;
+    Buffer<T> scratch;
 };
 
 template <class T> void CpuAttention<T>::takeAtom(const AttentionInput<T> &input, int i) {
@@ -154,16 +154,16 @@ template <class T> void CpuAttention<T>::compute(const AttentionInput<T> &input,
     system.positions = input.positions;
     checkPositions(system);
     const std::vector<Box> boxes{Box::from(input.cell)};
-    lists.build(system, boxes, packed.cutoff, 0, *team);
+    lists.build(system, boxes, packed.cutoff, *team);
     const bool gradient = input.messageGradient;
-    workspace.prepare(system, lists, gradient);
+    workspace.prepare(system, lists, gradient, false);
     const Evaluation<T> &e = workspace.evaluation;
     const size_t scratchSize = kernels.scratchSize(packed) + 64;
-    scratch.resize(scratchSize * team->size());
+    scratch.ensure(scratchSize * team->size());
     const auto pairs = [&](const auto &work) {
         share((e.pairs.numPairs + pairsPerTask - 1) / pairsPerTask, [&](int task, int thread) {
             const int begin = task * pairsPerTask;
-            work(begin, std::min(begin + pairsPerTask, e.pairs.numPairs), scratch.data() + scratchSize * thread);
+            work(begin, std::min(begin + pairsPerTask, e.pairs.numPairs), scratch.get() + scratchSize * thread);
         });
     };
     shareAtoms(input.numAtoms, [&](int i) { takeAtom(input, i); });
@@ -175,7 +175,7 @@ template <class T> void CpuAttention<T>::compute(const AttentionInput<T> &input,
     if (!gradient)
         return;
     share(e.pairs.numTiles, [&](int tile, int thread) {
-        kernels.attentionBackward(e, input.layer, tile, true, scratch.data() + scratchSize * thread);
+        kernels.attentionBackward(e, input.layer, tile, true, scratch.get() + scratchSize * thread);
     });
     pairs([&](int begin, int end, T *) { kernels.pairGradients(e, begin, end); });
     shareAtoms(input.numAtoms, [&](int i) { collectGradients(output, i); });

@@ -6,6 +6,7 @@
 
 #include "cpu/embedding.h"
 #include "cpu/kernel_table.h"
+#include "cpu/physics/long_range_grid.h"
 #include "cpu/workspace.h"
 #include "input_checks.h"
 #include "neighbors/spatial_order.h"
@@ -101,7 +102,7 @@ private:
     System placed(const System &system);
     void network(const System &system, bool gradient, bool strain, ThreadTeam &team);
     void conserveCharge(const System &system);
-    void longRangeTerms(int piece, bool strain);
+    void placeLongRangeAtoms(int numAtoms);
     void chargeGradients(const System &system);
     void zblAndGeometry(int begin, int end);
     void collectForces(int begin, int end, bool strain, double *forces);
@@ -118,18 +119,18 @@ private:
     ZblParameters zbl;
     LongRangeParameters longRange;
     NeighborLists lists;
+    LongRangeGrid<T> longRangeGrid;
     FirstLayerTables<T> firstLayer;
     Workspace<T> workspace;
     std::vector<Box> boxes;
-    std::vector<T> scratch;
+    Buffer<T> scratch;
     LongRangeTerms<T> terms;
     std::vector<double> charges; // [N] after conservation
     // what the initial features and species were made for
-    std::vector<int> lastNumbers, lastOffsets, species;
+    std::vector<int> lastNumbers, lastOffsets;
     std::vector<double> lastCharges, lastSpins;
-    std::vector<T> speciesPolarizability, speciesC6;
     // Everything from the lists to the results is in spatial order: order[place] is the caller's atom; empty: as given.
-    std::vector<int> order, placedNumbers, placedSpecies, placedKind;
+    std::vector<int> order, placedNumbers, placedKind;
     std::vector<double> placedPositions;
 };
 
@@ -155,29 +156,6 @@ template <class T> void CpuPotential<T>::updateComposition(const System &system)
 
     firstLayer.prepare(x, N);
 
-    std::vector<int> elements, speciesOf(120, -1);
-    species.resize(N);
-    for (int i = 0; i < N; i++) {
-        int &s = speciesOf[numbers[i]];
-        if (s < 0) {
-            s = int(elements.size());
-            elements.push_back(numbers[i]);
-        }
-        species[i] = s;
-    }
-    const size_t S = elements.size();
-    speciesPolarizability.assign(S, T(0));
-    speciesC6.assign(S * S, T(0));
-    if (longRange.dispersion)
-        for (size_t a = 0; a < S; a++) {
-            const double alphaA = longRange.polarizability[elements[a]], c6A = longRange.c6[elements[a]];
-            speciesPolarizability[a] = T(alphaA);
-            for (size_t b = 0; b < S; b++) {
-                const double alphaB = longRange.polarizability[elements[b]], c6B = longRange.c6[elements[b]];
-                const double below = alphaA * alphaA * c6B + alphaB * alphaB * c6A;
-                speciesC6[a * S + b] = below > 0 ? T(2 * c6A * c6B * alphaA * alphaB / below) : T(0);
-            }
-        }
     lastNumbers = std::move(numbers);
     lastOffsets = std::move(offsets);
     lastCharges = std::move(totalCharges);
@@ -193,13 +171,11 @@ template <class T> System CpuPotential<T>::placed(const System &system) {
     spatialOrder(system, boxes, order);
     const int N = system.numAtoms;
     placedNumbers.resize(N);
-    placedSpecies.resize(N);
     placedPositions.resize(3L * N);
     const int *kind = firstLayer.available() ? firstLayer.kinds().data() : nullptr;
     placedKind.resize(kind ? N : 0);
     for (int k = 0; k < N; k++) {
         placedNumbers[k] = system.atomicNumbers[order[k]];
-        placedSpecies[k] = species[order[k]];
         if (kind)
             placedKind[k] = kind[order[k]];
         for (int x = 0; x < 3; x++)
@@ -227,7 +203,7 @@ template <class T> void CpuPotential<T>::zblAndGeometry(int begin, int end) {
     }
 }
 
-// q_i = raw_i + (Q - sum raw)/N per molecule; ratios and polarizabilities for the long range.
+// q_i = raw_i + (Q - sum raw)/N per molecule.
 template <class T> void CpuPotential<T>::conserveCharge(const System &system) {
     const Evaluation<T> &e = workspace.evaluation;
     for (int m = 0; m < system.numMolecules; m++) {
@@ -239,36 +215,22 @@ template <class T> void CpuPotential<T>::conserveCharge(const System &system) {
         const double correction = (lastCharges[m] - sum) / (end - begin);
         for (int i = begin; i < end; i++) {
             charges[i] = packed.hasCharges ? double(e.rawCharge[i]) + correction : 0;
-            workspace.charge.get()[i] = T(charges[i]);
-            const T ratio = packed.hasHirshfeld ? e.hirshfeld[i] : T(1);
-            workspace.ratio.get()[i] = ratio;
-            workspace.polarizability.get()[i] = ratio * speciesPolarizability[terms.species[i]];
         }
     }
 }
 
-template <class T> void CpuPotential<T>::longRangeTerms(int p, bool strain) {
-    const LongRangePiece &piece = lists.pieces[p];
-    const Images &images = lists.images[piece.molecule];
-    for (size_t a = 0; a < piece.atoms.size(); a++) {
-        const int i = piece.atoms[a];
-        LongRangeResult result;
-        LongRangeNeighbors n;
-        if (lists.allLongRange) { // everyone in the molecule but i
-            const int begin = lastOffsets[piece.molecule], end = lastOffsets[piece.molecule + 1];
-            n.first = begin;
-            n.count = i - begin;
-            kernels.longRangeAtom(terms, i, n, strain, result);
-            n.first = i + 1;
-            n.count = end - i - 1;
-        } else {
-            n.list = piece.neighbors.data() + piece.start[a];
-            n.images = piece.images.empty() ? nullptr : piece.images.data() + piece.start[a];
-            n.imageShifts = images.shifts.data();
-            n.count = int(piece.start[a + 1] - piece.start[a]);
-        }
-        kernels.longRangeAtom(terms, i, n, strain, result);
-        workspace.longRange.get()[i] = result;
+// What the long-range terms read of the atoms, by place.
+template <class T> void CpuPotential<T>::placeLongRangeAtoms(int numAtoms) {
+    const Evaluation<T> &e = workspace.evaluation;
+    LongRangeAtoms<T> &a = workspace.longRangeAtoms;
+    for (int place = 0; place < numAtoms; place++) {
+        const int i = longRangeGrid.atomAt(place), z = e.atomicNumbers[i];
+        const T ratio = packed.hasHirshfeld ? e.hirshfeld[i] : T(1);
+        a.charge.get()[place] = T(charges[i]);
+        a.ratio.get()[place] = ratio;
+        a.freePolarizability.get()[place] = T(longRange.freePolarizability(z));
+        a.polarizability.get()[place] = ratio * T(longRange.freePolarizability(z));
+        a.alphaSquareOverC6.get()[place] = T(longRange.alphaSquareOverC6(z));
     }
 }
 
@@ -330,15 +292,17 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
     const System system = placed(given);
     clock.ends("checks, composition, order");
     try {
-        lists.build(system, boxes, packed.cutoff, hasLongRange ? longRange.cutoff : 0, team);
+        lists.build(system, boxes, packed.cutoff, team);
     } catch (const CoincidentAtoms &pair) {
         throw CoincidentAtoms(atomAt(pair.i), atomAt(pair.j), pair.images);
     }
+    if (hasLongRange)
+        longRangeGrid.build(system, boxes, lists.positions.data(), longRange.cutoff, team);
     clock.ends("neighbor lists");
     const bool strain = results.virials, gradient = results.forces || strain;
-    workspace.prepare(system, lists, gradient);
+    workspace.prepare(system, lists, gradient, firstLayer.available());
     const size_t scratchSize = kernels.scratchSize(packed) + 64;
-    scratch.resize(scratchSize * team.size());
+    scratch.ensure(scratchSize * team.size());
 
     Evaluation<T> &e = workspace.evaluation;
     e.firstLayer = FirstLayerView<T>();
@@ -359,14 +323,12 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
     terms.slopeAtCutoff = T(longRange.slopeAtCutoff);
     terms.dispersionOn = T(longRange.dispersionOn);
     terms.gammaScale = T(longRange.gammaScale);
-    terms.positions = lists.positions.data();
-    terms.charge = workspace.charge.get();
-    terms.ratio = workspace.ratio.get();
-    terms.polarizability = workspace.polarizability.get();
-    terms.species = order.empty() ? species.data() : placedSpecies.data();
-    terms.freePolarizability = speciesPolarizability.data();
-    terms.c6 = speciesC6.data();
-    terms.numSpecies = int(speciesPolarizability.size());
+    longRangeGrid.setCoordinates(terms);
+    terms.charge = workspace.longRangeAtoms.charge.get();
+    terms.ratio = workspace.longRangeAtoms.ratio.get();
+    terms.freePolarizability = workspace.longRangeAtoms.freePolarizability.get();
+    terms.polarizability = workspace.longRangeAtoms.polarizability.get();
+    terms.alphaSquareOverC6 = workspace.longRangeAtoms.alphaSquareOverC6.get();
 
     const int N = system.numAtoms, layers = packed.shape.numLayers, P = e.pairs.numPairs;
     const int atomTasks = (N + atomBlock - 1) / atomBlock, pairTasks = (P + pairsPerTask - 1) / pairsPerTask;
@@ -380,7 +342,7 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
     clock.ends("tiles and work space");
     Stages stages(team.size(), 16 + 4 * layers, clock);
     team.run([&](int thread) {
-        T *mine = scratch.data() + scratchSize * thread;
+        T *mine = scratch.get() + scratchSize * thread;
         Stages::Turn turn{thread};
         auto atoms = [&](const char *name, auto &&work) {
             stages.run(turn, name, atomTasks, [&](int task) {
@@ -421,9 +383,18 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
             });
         }
         turn.layer = -1;
-        stages.alone(turn, "charge conservation", [&] { conserveCharge(system); });
+        stages.alone(turn, "charge conservation", [&] {
+            conserveCharge(system);
+            if (hasLongRange)
+                placeLongRangeAtoms(N);
+        });
         if (hasLongRange) {
-            stages.run(turn, "long range", lists.numPieces, [&](int piece) { longRangeTerms(piece, strain); });
+            stages.run(turn, "long range", longRangeGrid.numTasks(), [&](int task) {
+                longRangeGrid.forEach(task, [&](int place, const LongRangeNeighbors<T> &neighbors) {
+                    kernels.longRangeAtom(terms, place, neighbors, strain,
+                                          workspace.longRange.get()[longRangeGrid.atomAt(place)]);
+                });
+            });
             stages.alone(turn, "charge conservation", [&] {
                 chargeGradients(system);
                 e.chargeGradient = longRange.electrostatics ? workspace.chargeGradient.get() : nullptr;

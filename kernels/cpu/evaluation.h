@@ -38,6 +38,8 @@ template <class T> struct FirstLayerView {
 template <class T> struct LayerState {
     T *attention;          // [N][attentionRow]: q, k, v
     T *qkSlope;            // [N][attentionRow] derivative of the q, k activation; null if it is the identity
+    T *filter[2];          // [P][block total] the edge filters, and
+    T *filterHiddenSlope;  // [P][2 S] what their way back needs; null: computed once more on the way back
     T *alpha, *alphaSlope; // [P][alphaRow] coefficients (cutoff, scale and parity of j<-i included), their d/dr
     T *evIn;               // [N][M] Euclidean variables at the layer's input
     T *evAttended;         // [N][M] after the attention block

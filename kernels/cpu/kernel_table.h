@@ -31,7 +31,8 @@ template <class T> struct KernelTable {
     void (*pairGradients)(const Evaluation<T> &, int begin, int end);
     double (*zblPair)(const ZblParameters &, const double *elementCharge, CutoffFunction, int exponent, double cutoff,
                       int zi, int zj, double d, double &slope);
-    void (*longRangeAtom)(const LongRangeTerms<T> &, int i, const LongRangeNeighbors &, bool strain, LongRangeResult &);
+    void (*longRangeAtom)(const LongRangeTerms<T> &, int place, const LongRangeNeighbors<T> &, bool strain,
+                          LongRangeResult &);
 };
 
 // The best for this processor and a model of this shape. For tests, the environment variables SO3KRATES_CPU_ARCH

@@ -31,7 +31,7 @@ size_t cutPairBlocks(const PackedModel<T> &model, T *memory, FilterBlock<T> &f, 
     ScratchCutter<T> cut{memory};
     f.basis = cut.take(2 * pairBlock * s.radial);
     f.radialHidden = cut.take(2 * pairBlock * s.features);
-    f.differences = cut.take(pairBlock * maxDegrees);
+    f.differences = cut.take(pairBlock * degreeRow);
     f.hidden = cut.take(2 * pairBlock * s.spherical);
     f.hiddenSlope = cut.take(2 * pairBlock * s.spherical);
     g.hidden = cut.take(2 * pairBlock * s.spherical);

@@ -54,7 +54,7 @@ ShapeNumbers shapeNumbers(const Hyperparameters &h) {
 }
 
 template <class T> T *PackedModelOwner<T>::newArray(size_t size) {
-    arrays.push_back(std::make_unique<T[]>(size + lanes)); // zeros; a vector may be read at the end
+    arrays.emplace_back(size + lanes); // zeros; a vector may be read at the end
     return arrays.back().get();
 }
 
@@ -96,9 +96,12 @@ PackedModelOwner<T>::PackedModelOwner(const Model &model, VectorFormat format, c
     packed.shape = paddedShape(shapeNumbers(h), lanes);
     const Shape &s = packed.shape;
     const auto pad = [&](int n) { return (n + lanes - 1) / lanes * lanes; };
-    for (int d = 0; d < s.numDegrees; d++)
+    T *mask = newArray(size_t(s.numDegrees) * s.euclidean);
+    for (int d = 0; d < s.numDegrees; d++) {
         packed.contractionNorm[d] = T(1 / std::sqrt(2.0 * h.degrees[d] + 1));
-
+        std::fill(mask + d * s.euclidean + s.degreeStart[d], mask + d * s.euclidean + s.degreeStart[d + 1], T(1));
+    }
+    packed.degreeMask = mask;
     packed.activation = h.activation;
     packed.qkActivation = h.qkActivation;
     packed.energyActivation = h.energyActivation;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "aligned_array.h"
 #include "cpu/shape.h"
 #include "model/model.h"
 #include "radial/radial_basis.h"
@@ -48,6 +49,7 @@ template <class T> struct PackedModel {
     bool euclideanFromNeighborhood;
     double cutoff, messageScale[2], neighborhoodScale;
     T contractionNorm[maxDegrees]; // 1/sqrt(2l+1)
+    const T *degreeMask;           // [D][M padded] 1 at the components of a degree, else 0
     const LayerWeights<T> *layers;
 
     Dense<T> energyHidden, energyHiddenBack; // weight null: none
@@ -85,7 +87,7 @@ private:
     T *newArray(size_t size);
     double *newDoubles(size_t size);
     Dense<T> dense(const std::vector<double> &outIn, int in, int out, const std::vector<double> *bias);
-    std::vector<std::unique_ptr<T[]>> arrays;
+    std::vector<AlignedArray<T>> arrays;
     std::vector<std::unique_ptr<double[]>> doubleArrays;
     std::vector<LayerWeights<T>> layers;
     PackedModel<T> packed;

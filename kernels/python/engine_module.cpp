@@ -141,14 +141,14 @@ py::tuple neighborList(Doubles positions, double cutoff, std::optional<Doubles> 
     std::vector<Box> boxes{Box::from(cell ? cell->data() : nullptr)};
     NeighborLists lists;
     std::unique_ptr<ThreadTeam> team = makeThreadTeam(1);
-    lists.build(system, boxes, cutoff, 0, *team);
+    lists.build(system, boxes, cutoff, *team);
     struct Edge {
         int receiver, sender, shift[3];
     };
     std::vector<Edge> edges;
     for (size_t p = 0; p < lists.pairI.size(); p++) {
         Edge edge{lists.pairI[p], lists.pairJ[p], {0, 0, 0}};
-        lists.images[0].vector(lists.pairImage[p], edge.shift);
+        lists.imageVector(0, lists.pairImage[p], edge.shift);
         // from wrapped positions back to those given
         for (int k = 0; k < 3; k++)
             edge.shift[k] += lists.wraps[edge.sender][k] - lists.wraps[edge.receiver][k];

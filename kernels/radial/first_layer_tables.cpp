@@ -130,7 +130,7 @@ template <class T> void FirstLayerTables<T>::addKind(const std::vector<double> &
     }
     kindOf[features] = added;
     auto newTable = [&](int a, int b) {
-        memory.push_back(std::make_unique<T[]>(tableSize()));
+        memory.emplace_back(tableSize());
         tables[a * mostKinds + b] = memory.back().get();
     };
     for (int other = 0; other <= added; other++) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "aligned_array.h"
 #include "model/model.h"
 #include "radial/radial_table.h"
 
@@ -54,7 +55,7 @@ private:
     std::map<std::vector<double>, int> kindOf; // by initial features
     std::vector<Kind> known;
     std::vector<int> kind; // [N]
-    std::vector<std::unique_ptr<T[]>> memory;
+    std::vector<AlignedArray<T>> memory;
     T *tables[mostKinds * mostKinds] = {}; // [kind of i][kind of j]
     std::vector<double> constant[2];       // what the spherical filters add while ev is zero, [F]
 };

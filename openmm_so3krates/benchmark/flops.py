@@ -14,6 +14,9 @@ _LONG_RANGE = 200  # electrostatics and dispersion of one directed pair with all
 _PAIR_GEOMETRY, _PAIR_GRADIENTS = 150, 200  # spherical harmonics up to degree 4, and the way back; counted by hand
 
 
+_MOST_FILTER_BYTES = 96 * 2**20  # kernels/cpu/workspace.cpp: edge filters up to this are kept for the way back
+
+
 def stage_flops(h: Hyperparameters, atoms: int, pairs: int, far_pairs: int) -> dict[tuple[str, int], float]:
     """(stage, layer) -> operations of one evaluation; layer -1 outside the layers.
 
@@ -37,6 +40,9 @@ def stage_flops(h: Hyperparameters, atoms: int, pairs: int, far_pairs: int) -> d
         ("pair gradients", -1): pairs * _PAIR_GRADIENTS,
     }
     last = h.num_layers - 1
+    filter_layers = h.num_layers - (h.euclidean_init == "zero")
+    kept = filter_layers * pairs * 4 * (2 * F + 2 * S) <= _MOST_FILTER_BYTES
+    again = 0 if kept else 2 * F * _SPLINE + spherical
     for layer in range(h.num_layers):
         first = layer == 0 and h.euclidean_init == "zero"
         forward = 2 * (H + D) * (2 * _SPLINE + 5) if first else 2 * F * (2 * _SPLINE + 10) + spherical
@@ -44,7 +50,7 @@ def stage_flops(h: Hyperparameters, atoms: int, pairs: int, far_pairs: int) -> d
         dense = mlps + norms + exchange
         name = "atom forward" if layer < last else "atom forward and heads"
         flops[name, layer] = atoms * (dense + (project if layer < last else energy_head + heads)) + pairs * messages
-        back = coefficients + (0 if first else 2 * F * (_SPLINE + 15) + 4 * F + 2 * spherical)
+        back = coefficients + (0 if first else 2 * F * 15 + 4 * F + spherical + again)
         flops["attention backward", layer] = pairs * back
         if layer == last:
             flops["heads and atom backward", layer] = atoms * (heads + dense)

@@ -33,6 +33,19 @@ def test_threads_and_runs(so3lr, name, precision):
             assert_same_bits(compute(potential), expected)
 
 
+@pytest.mark.parametrize("name", ["ethanol", "water_64_lr12_images"])
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_kept_filters_are_the_computed_ones(so3lr, name, precision, monkeypatch):
+    """Whether the edge filters are kept for the way back or computed again changes no bit."""
+    case = load_case(name)
+    results = []
+    for kept in (True, False):
+        monkeypatch.setenv("SO3KRATES_CPU_FILTER_BYTES", str(10**9 if kept else 0))
+        potential = Potential(so3lr, threads=2, precision=precision, lr_cutoff=case.lr_cutoff)
+        results.append(potential.compute(case.atomic_numbers, case.positions, **case.system, virial=True))
+    assert_same_bits(*results)
+
+
 def test_results_do_not_depend_on_what_was_computed_before(random_potential):
     """The engine keeps its buffers between calls of different sizes."""
     systems = [random_molecule(1), random_box(2), random_molecule(3, 1), random_molecule(4, 12, 6.0)]

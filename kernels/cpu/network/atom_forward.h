@@ -1,7 +1,7 @@
 #pragma once
 // The per-atom parts of a layer: collect messages, layer norms, residual MLPs, exchange block, next q, k, v.
 
-#include "cpu/network/shape_of.h"
+#include "cpu/network/degrees.h"
 #include "cpu/simd/activation.h"
 #include "cpu/simd/gemm.h"
 
@@ -89,6 +89,14 @@ template <class T> void collectMessages(const Evaluation<T> &e, int layer, int b
                 const int other = direction ? pairs.i[pair] : pairs.j[pair];
                 const T *alpha = state.alpha + long(pair) * s.alphaRow() + s.alpha(0, direction);
                 const T *value = state.attention + long(other) * row + s.valueX() + start;
+                const int laterEntry = pairs.adjacency[k + 2 < end ? k + 2 : k], later = laterEntry >> 1;
+                const T *laterValue =
+                    state.attention + long(laterEntry & 1 ? pairs.i[later] : pairs.j[later]) * row + s.valueX() + start;
+                __builtin_prefetch(state.alpha + long(later) * s.alphaRow());
+                __builtin_prefetch(e.harmonics + long(later) * s.euclidean);
+#pragma GCC unroll 8
+                for (int v = 0; v < atOnce; v++)
+                    __builtin_prefetch(laterValue + v * lanes<T>);
 #pragma GCC unroll 8
                 for (int v = 0; v < atOnce; v++)
                     if (v < vectors)
@@ -99,23 +107,24 @@ template <class T> void collectMessages(const Evaluation<T> &e, int layer, int b
                 if (v < vectors)
                     store<T>(sum + start + v * lanes<T>, sums[v]);
         }
-        T ev[maxEuclidean];
-        for (int m = 0; m < s.numEuclidean; m++)
-            ev[m] = state.evIn[long(i) * s.euclidean + m];
+        constexpr int evVectors = (maxEuclidean + lanes<T> - 1) / lanes<T>;
+        Vec<T> ev[evVectors];
+        const int filled = s.euclidean / lanes<T>;
+        for (int v = 0; v < filled; v++)
+            ev[v] = load<T>(state.evIn + long(i) * s.euclidean + v * lanes<T>);
         for (int k = first; k < end; k++) {
             const int pair = pairs.adjacency[k] >> 1, direction = pairs.adjacency[k] & 1;
             const T *alpha = state.alpha + long(pair) * s.alphaRow() + s.alpha(1, direction);
             const T *y = e.harmonics + long(pair) * s.euclidean;
-            for (int d = 0; d < s.numDegrees; d++)
-                for (int m = s.degreeStart[d]; m < s.degreeStart[d + 1]; m++)
-                    ev[m] += alpha[d] * y[m];
+            for (int v = 0; v < filled; v++)
+                ev[v] += spreadDegrees<T>(*e.model, v, alpha) * load<T>(y + v * lanes<T>);
         }
         T *x = e.features + long(i) * s.features;
         for (int h = 0; h < heads.count; h++)
             for (int c = 0; c < heads.width; c++)
                 x[h * heads.width + c] += sum[h * heads.stride + c];
-        for (int m = 0; m < s.numEuclidean; m++)
-            state.evAttended[long(i) * s.euclidean + m] = ev[m];
+        for (int v = 0; v < filled; v++)
+            store<T>(state.evAttended + long(i) * s.euclidean + v * lanes<T>, ev[v]);
     }
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // The way back through the attention of one layer, for the pairs of one tile: from dE/d(message to x) and dE/dev to
 // dE/dd and dE/dY of each pair, and to dE/d(q, k, v) and dE/d(ev at the layer's input), collected in the tile's slots.
-// The filters are computed again rather than stored: nothing of width F per pair stays in memory.
+// In large systems the filters are computed again rather than kept: nothing of width F per pair stays in memory.
 
 #include "cpu/network/attention_forward.h"
 
@@ -22,36 +22,48 @@ template <class T> void coefficientGradients(const Evaluation<T> &e, int layer, 
     const T *messageI = e.messageGradient + long(i) * total, *messageJ = e.messageGradient + long(j) * total;
     const T *valueI = state.attention + long(i) * row + s.valueX(),
             *valueJ = state.attention + long(j) * row + s.valueX();
-    for (int block = 0; block < s.block[0].count; block++) {
-        Vec<T> both[2] = {};
-        for (int c = block * s.block[0].stride; c < (block + 1) * s.block[0].stride; c += lanes<T>) {
-            both[0] += load<T>(messageI + c) * load<T>(valueJ + c);
-            both[1] += load<T>(messageJ + c) * load<T>(valueI + c);
+    const int nextJ = e.pairs.j[pair + 1 < e.pairs.numPairs ? pair + 1 : pair];
+    const T *nextMessage = e.messageGradient + long(nextJ) * total,
+            *nextValue = state.attention + long(nextJ) * row + s.valueX();
+    for (int first = 0; first < s.block[0].count; first += blocksAtOnce) {
+        Vec<T> both[2 * blocksAtOnce] = {};
+#pragma GCC unroll 4
+        for (int b = 0; b < blocksAtOnce; b++)
+            if (first + b < s.block[0].count)
+                for (int c = (first + b) * s.block[0].stride; c < (first + b + 1) * s.block[0].stride; c += lanes<T>) {
+                    __builtin_prefetch(nextMessage + c);
+                    __builtin_prefetch(nextValue + c);
+                    both[b] += load<T>(messageI + c) * load<T>(valueJ + c);
+                    both[blocksAtOnce + b] += load<T>(messageJ + c) * load<T>(valueI + c);
+                }
+        T raw[2 * blocksAtOnce];
+        storeSums<T, 2 * blocksAtOnce>(both, raw);
+        for (int b = 0; b < blocksAtOnce && first + b < s.block[0].count; b++) {
+            gradient[s.alpha(0, 0) + first + b] = raw[b];
+            gradient[s.alpha(0, 1) + first + b] = raw[blocksAtOnce + b];
         }
-        T raw[2];
-        storeSums<T, 2>(both, raw);
-        gradient[s.alpha(0, 0) + block] = raw[0];
-        gradient[s.alpha(0, 1) + block] = raw[1];
     }
     const T *evI = e.evGradient + long(i) * s.euclidean, *evJ = e.evGradient + long(j) * s.euclidean;
     const T *y = e.harmonics + long(pair) * s.euclidean;
     const T *alpha = state.alpha + long(pair) * s.alphaRow();
     T *yGradient = e.harmonicsGradient + long(pair) * s.euclidean;
-    for (int d = 0; d < s.numDegrees; d++) {
-        T ij = 0, ji = 0, alphaIJ = alpha[s.alpha(1, 0) + d], alphaJI = alpha[s.alpha(1, 1) + d];
-        for (int m = s.degreeStart[d]; m < s.degreeStart[d + 1]; m++) {
-            ij += evI[m] * y[m];
-            ji += evJ[m] * y[m];
-            yGradient[m] += alphaIJ * evI[m] + alphaJI * evJ[m];
-        }
-        gradient[s.alpha(1, 0) + d] = ij;
-        gradient[s.alpha(1, 1) + d] = ji;
+    Vec<T> ij[degreeRow] = {}, ji[degreeRow] = {};
+    for (int v = 0; v * lanes<T> < s.euclidean; v++) {
+        const int m = v * lanes<T>;
+        Vec<T> atI = load<T>(evI + m), atJ = load<T>(evJ + m), yv = load<T>(y + m);
+        addByDegree<T>(*e.model, v, atI * yv, ij);
+        addByDegree<T>(*e.model, v, atJ * yv, ji);
+        store<T>(yGradient + m, load<T>(yGradient + m) + spreadDegrees<T>(*e.model, v, alpha + s.alpha(1, 0)) * atI +
+                                    spreadDegrees<T>(*e.model, v, alpha + s.alpha(1, 1)) * atJ);
     }
+    T perDegree[2][degreeRow];
+    storeSums<T, degreeRow>(ij, perDegree[0]);
+    storeSums<T, degreeRow>(ji, perDegree[1]);
+    for (int direction = 0; direction < 2; direction++)
+        for (int d = 0; d < s.numDegrees; d++)
+            gradient[s.alpha(1, direction) + d] = perDegree[direction][d];
     const T *slope = state.alphaSlope + long(pair) * s.alphaRow();
-    T along = 0;
-    for (int k = 0; k < s.alphaRow(); k++)
-        along += gradient[k] * slope[k];
-    e.distanceGradient[pair] += along;
+    e.distanceGradient[pair] += dot<T>(gradient, slope, s.alphaRow());
 }
 
 // dE/dw of pair p (row p of the block), and its share of dE/d(q, k, v) in the slots of i and j.
@@ -73,6 +85,7 @@ void filterGradients(const Evaluation<T> &e, int layer, int pair, int p, const F
         const T cut = e.cutoff[2L * pair] * T(e.model->messageScale[m]);
         const T *queryI = atI + s.query(m), *queryJ = atJ + s.query(m), *keyI = atI + s.key(m), *keyJ = atJ + s.key(m);
         const T *value = filter.values[m] + p * layout.total();
+        const T *laterValue = value + 6 * layout.total(); // may lie beyond the last pair
         T *out = b.values[m] + p * layout.total();
         for (int block = 0; block < layout.count; block++) {
             T sign = m == 1 ? parity<T>(s.degree[block]) : T(1);
@@ -84,6 +97,7 @@ void filterGradients(const Evaluation<T> &e, int layer, int pair, int p, const F
                 Vec<T> qi = load<T>(queryI + c), qj = load<T>(queryJ + c), ki = load<T>(keyI + c),
                        kj = load<T>(keyJ + c);
                 store<T>(out + c, a * qi * kj + back * qj * ki);
+                __builtin_prefetch(laterValue + c);
                 Vec<T> w = load<T>(value + c), aw = a * w, backw = back * w;
                 auto add = [](T *to, Vec<T> x) { store<T>(to, load<T>(to) + x); };
                 add(slotI + s.query(m) + c, aw * kj);
@@ -116,19 +130,20 @@ void differenceGradients(const Evaluation<T> &e, int layer, int first, int n, co
         const T *evJ = e.layer[layer].evIn + long(e.pairs.j[pair]) * s.euclidean;
         T *slotI = e.slotGradients + long(e.pairs.slotI[pair]) * s.gradientRow() + s.attentionRow();
         T *slotJ = e.slotGradients + long(e.pairs.slotJ[pair]) * s.gradientRow() + s.attentionRow();
-        Vec<T> sums[maxDegrees] = {};
+        Vec<T> sums[degreeRow] = {};
         for (int k = 0; k < width; k += lanes<T>) {
             Vec<T> g = load<T>(hidden + k) * load<T>(slope + k);
             for (int d = 0; d < s.numDegrees; d++)
                 sums[d] += g * load<T>(w.spherical0Rows + d * width + k);
         }
-        for (int d = 0; d < s.numDegrees; d++) {
-            T g = 2 * sum<T>(sums[d]);
-            for (int m = s.degreeStart[d]; m < s.degreeStart[d + 1]; m++) {
-                T along = g * (evJ[m] - evI[m]);
-                slotJ[m] += along;
-                slotI[m] -= along;
-            }
+        T gradient[degreeRow]; // dE/d(squared difference)
+        storeSums<T, degreeRow>(sums, gradient);
+        for (int v = 0; v * lanes<T> < s.euclidean; v++) {
+            const int m = v * lanes<T>;
+            Vec<T> difference = load<T>(evJ + m) - load<T>(evI + m);
+            Vec<T> along = T(2) * spreadDegrees<T>(*e.model, v, gradient) * difference;
+            store<T>(slotJ + m, load<T>(slotJ + m) + along);
+            store<T>(slotI + m, load<T>(slotI + m) - along);
         }
     }
 }
@@ -136,7 +151,7 @@ void differenceGradients(const Evaluation<T> &e, int layer, int first, int n, co
 // All of the above for one tile. atoms: whether gradients of q, k, v and ev of this layer's input are of use (they are
 // not in a first layer whose input does not depend on the positions).
 template <class T>
-void attentionBackward(const Evaluation<T> &e, int layer, int tile, bool atoms, FilterBlock<T> &filter,
+void attentionBackward(const Evaluation<T> &e, int layer, int tile, bool atoms, FilterBlock<T> filter,
                        FilterGradientBlock<T> &b) {
     const Shape &s = shapeOf(*e.model);
     const int begin = e.pairs.tilePair[tile], end = e.pairs.tilePair[tile + 1];
@@ -151,7 +166,8 @@ void attentionBackward(const Evaluation<T> &e, int layer, int tile, bool atoms, 
             coefficientGradients<T>(e, layer, first + p, b.alphaGradient + p * s.alphaRow());
         if (!atoms)
             continue;
-        edgeFilters<T>(e, layer, first, n, false, filter);
+        if (!useKeptFilters<T>(e, layer, first, filter))
+            edgeFilters<T>(e, layer, first, n, false, filter);
         for (int p = 0; p < n; p++)
             filterGradients<T>(e, layer, first + p, p, filter, b);
         if (e.model->layers[layer].useSpherical)

@@ -1,6 +1,7 @@
 #pragma once
 // The edge filters w_ij = R(d_ij) + S(|ev_j - ev_i|^2 per degree) of a block of pairs.
 
+#include "cpu/network/degrees.h"
 #include "cpu/network/radial.h"
 
 namespace so3krates::cpu::SO3KRATES_ARCH {
@@ -9,12 +10,25 @@ namespace so3krates::cpu::SO3KRATES_ARCH {
 template <class T> struct FilterBlock {
     T *basis;        // [2 block][K]
     T *radialHidden; // [2 block][F]
-    T *differences;  // [block][D] squared differences of ev per degree
+    T *differences;  // [block][degreeRow] squared differences of ev per degree
     T *hidden;       // [block][2 S] of the spherical filters, after activation
     T *hiddenSlope;  // [block][2 S]
     T *values[2];    // [block][block total]
     T *slopes[2];    // the same: dR/dd
 };
+
+// Puts the rows that the layer keeps for the way back, from pair `begin` on, in the place of the block's own.
+// False: it keeps none.
+template <class T> bool useKeptFilters(const Evaluation<T> &e, int layer, int begin, FilterBlock<T> &b) {
+    const Shape &s = shapeOf(*e.model);
+    const LayerState<T> &state = e.layer[layer];
+    if (!state.filter[0])
+        return false;
+    for (int m = 0; m < 2; m++)
+        b.values[m] = state.filter[m] + long(begin) * s.block[m].total();
+    b.hiddenSlope = state.filterHiddenSlope + long(begin) * 2 * s.spherical;
+    return true;
+}
 
 // differences, hidden and hiddenSlope of the pairs [begin, begin + n)
 template <class T>
@@ -24,20 +38,15 @@ void sphericalHidden(const Evaluation<T> &e, const LayerWeights<T> &w, const T *
     for (int p = 0; p < n; p++) {
         const T *evI = ev + long(e.pairs.i[begin + p]) * s.euclidean;
         const T *evJ = ev + long(e.pairs.j[begin + p]) * s.euclidean;
-        T squares[maxEuclidean + 16];
-        for (int m = 0; m < s.euclidean; m++) {
-            T difference = evJ[m] - evI[m];
-            squares[m] = difference * difference;
+        Vec<T> sums[degreeRow] = {};
+        for (int v = 0; v * lanes<T> < s.euclidean; v++) {
+            Vec<T> difference = load<T>(evJ + v * lanes<T>) - load<T>(evI + v * lanes<T>);
+            addByDegree<T>(*e.model, v, difference * difference, sums);
         }
-        for (int d = 0; d < s.numDegrees; d++) {
-            T sum = 0;
-            for (int m = s.degreeStart[d]; m < s.degreeStart[d + 1]; m++)
-                sum += squares[m];
-            b.differences[p * maxDegrees + d] = sum;
-        }
+        storeSums<T, degreeRow>(sums, b.differences + p * degreeRow);
     }
     const int width = 2 * s.spherical;
-    gemm<T>(n, b.differences, maxDegrees, w.spherical0.weight, s.numDegrees, width, Start::Bias, w.spherical0.bias,
+    gemm<T>(n, b.differences, degreeRow, w.spherical0.weight, s.numDegrees, width, Start::Bias, w.spherical0.bias,
             b.hidden, width);
     for (int p = 0; p < n; p++)
         activateRow<T>(e.model->activation, b.hidden + p * width, width, b.hidden + p * width,

@@ -10,7 +10,9 @@ namespace so3krates::cpu::SO3KRATES_ARCH {
 #ifdef SO3KRATES_SHAPE
 template <class T> inline constexpr Shape fixedShape = paddedShape(SO3KRATES_SHAPE, lanes<T>);
 template <class T> SO3K_INLINE constexpr const Shape &shapeOf(const PackedModel<T> &) { return fixedShape<T>; }
+constexpr int mostDegrees = SO3KRATES_SHAPE.numDegrees;
 #else
+constexpr int mostDegrees = maxDegrees;
 template <class T> SO3K_INLINE const Shape &shapeOf(const PackedModel<T> &model) { return model.shape; }
 #endif
 

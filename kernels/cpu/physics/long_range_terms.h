@@ -1,20 +1,49 @@
 #pragma once
 // What goes into and comes out of the long-range kernel.
 
+#include <cstdint>
+
 namespace so3krates::cpu {
 
-// Atom data by index, and what is the same for all pairs.
+// Arrays that are read in vectors go on beyond the last place by this much: the longest vector.
+constexpr int longRangeSlack = 16;
+
+// Coordinates of which differences are taken. Single precision: whole multiples of a small length modulo 2^32, which
+// gives the difference of two near atoms to about 1e-8 Å wherever they are, for one subtraction.
+template <class T> struct LongRangeCoordinate;
+template <> struct LongRangeCoordinate<float> {
+    using Type = uint32_t;
+};
+template <> struct LongRangeCoordinate<double> {
+    using Type = double; // Å, the multiples' length is 1
+};
+
+// What is the same for all pairs, and atom data by place: the order of the cells if there is a cutoff, else as they
+// come.
 template <class T> struct LongRangeTerms {
+    using Coordinate = typename LongRangeCoordinate<T>::Type;
     bool electrostatics, dispersion, hasCutoff;
     T cutoff, sigma, electrostaticsOn, valueAtCutoff, slopeAtCutoff, dispersionOn, gammaScale;
-    const double *positions;     // [N][3] Å, wrapped
-    const T *charge;             // [N] e
-    const T *ratio;              // [N] Hirshfeld ratios
-    const T *polarizability;     // [N] alpha_free[Z] h, a0^3
-    const int *species;          // [N]
-    const T *freePolarizability; // [species] a0^3
-    const T *c6;                 // [species][species] K = C6_ij / (h_i h_j), Hartree a0^6
-    int numSpecies;
+    const double *positions[3];       // [places] Å; without cutoff
+    const Coordinate *coordinates[3]; // [places + a vector]; with a cutoff
+    const T *charge;                  // [places + a vector] e
+    const T *ratio;                   // [places] Hirshfeld ratios
+    const T *freePolarizability;      // [places] alpha, a0^3
+    const T *polarizability;          // [places + a vector] alpha h, a0^3
+    const T *alphaSquareOverC6;       // [places + a vector] of the free atom; infinite if it has no dispersion
+};
+
+// Places that are looked at together; with a cutoff, seen through one image of the box.
+template <class T> struct LongRangeRun {
+    int first, count;
+    typename LongRangeCoordinate<T>::Type shift[3];
+};
+
+// The candidates of one atom. unit: Å per unit of the coordinates.
+template <class T> struct LongRangeNeighbors {
+    const LongRangeRun<T> *runs;
+    int numRuns;
+    T unit;
 };
 
 // What one atom gets: half of each pair's energy, the whole derivative.
@@ -23,13 +52,6 @@ struct LongRangeResult {
     double gradient[3] = {0, 0, 0};                       // dE/dx_i, eV/Å
     double chargeGradient = 0, ratioGradient = 0;         // eV/e, eV
     double strain[6] = {0, 0, 0, 0, 0, 0};                // eV; half of sum g_a r_b: xx, yy, zz, yz, xz, xy
-};
-
-// One atom's neighbors: a list with images (or none), or without a list (null) the atoms first, first + 1, ...
-struct LongRangeNeighbors {
-    const int *list = nullptr, *images = nullptr;
-    const double *imageShifts = nullptr; // [images][3] Å
-    int first = 0, count = 0;
 };
 
 } // namespace so3krates::cpu

@@ -42,4 +42,10 @@ LongRangeParameters::LongRangeParameters(const Model &model, double cutoff, doub
     }
 }
 
+double LongRangeParameters::alphaSquareOverC6(int z) const {
+    if (!dispersion || !(polarizability[z] > 0) || !(c6[z] > 0))
+        return INFINITY;
+    return polarizability[z] * polarizability[z] / c6[z];
+}
+
 } // namespace so3krates::cpu

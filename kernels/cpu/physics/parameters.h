@@ -27,7 +27,10 @@ struct LongRangeParameters {
     double valueAtCutoff = 0, slopeAtCutoff = 0; // V(r_lr), V'(r_lr)
     double dispersionOn = 0;                     // Å, cutoff minus the switch's width
     double gammaScale = 0;
-    std::vector<double> polarizability, c6; // free atoms by atomic number, atomic units
+    std::vector<double> polarizability, c6; // free atoms by atomic number, atomic units; empty: no dispersion
+    double freePolarizability(int z) const { return dispersion ? polarizability[z] : 0; }
+    // Infinite for atoms without dispersion: then C6_ij = 0 (long_range.h).
+    double alphaSquareOverC6(int z) const;
     LongRangeParameters(const Model &model, double cutoff, double switchWidth);
 };
 

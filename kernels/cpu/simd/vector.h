@@ -89,6 +89,18 @@ template <class T, int COUNT, int WIDTH = 1> SO3K_INLINE Vec<T> sums(const Vec<T
 }
 
 template <class T> SO3K_INLINE T sum(Vec<T> v) { return sums<T, 1>(&v)[0]; }
+
+template <class T> SO3K_INLINE T dot(const T *a, const T *b, int size) {
+    Vec<T> total = zero<T>();
+    int k = 0;
+    for (; k + lanes<T> <= size; k += lanes<T>)
+        total += load<T>(a + k) * load<T>(b + k);
+    T rest = 0;
+    for (; k < size; k++)
+        rest += a[k] * b[k];
+    return sum<T>(total) + rest;
+}
+
 template <class T, int COUNT> SO3K_INLINE void storeSums(const Vec<T> *v, T *out) {
     constexpr int atOnce = COUNT < lanes<T> ? COUNT : lanes<T>;
     for (int first = 0; first < COUNT; first += atOnce) {
