@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from openmm_so3krates.benchmark.systems import LADDER, _repeated_water, _water
+from openmm_so3krates.benchmark.systems import LADDER, _repeated_water, water
 
 SMALL = [rung for rung in LADDER if rung.atoms <= 1536]
 
@@ -51,7 +51,7 @@ def test_solvation_removes_what_the_peptide_replaces():
 
 
 def test_the_largest_boxes_are_a_smaller_one_repeated():
-    block, large = _water(4), _repeated_water(4, 2)
+    block, large = water(4), _repeated_water(4, 2)
     np.testing.assert_allclose(large.cell, 2 * block.cell)
     assert len(large.atomic_numbers) == len(large.positions) == 8 * 192
     for k, corner in enumerate(np.ndindex(2, 2, 2)):
