@@ -12,7 +12,7 @@ namespace so3krates::cuda {
 bool haveTiles(const Hyperparameters &hyper, const RadialTable *table);
 
 struct TileWeights {
-    static constexpr double bound = 1e-6; // of JointRadialBasis::error; beyond it the layer takes the general kernels
+    static constexpr double bound = 5e-7; // of JointRadialBasis::error; beyond it the layer takes the general kernels
     // joint: of the layer. spherical: [F][S] of filter x and ev, or null: without spherical filter.
     TileWeights(const JointRadialBasis &joint, const std::vector<double> *const spherical[2], int features, int hidden);
     std::vector<double> forward[2], back[2]; // filter x and ev
