@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 
 from compile_kernels import compile_kernels
 
@@ -21,8 +22,9 @@ from openmm_so3krates.model_file import read_model_file
 # NVIDIA's figures for the H200 SXM, except the bandwidth of the L2 cache, which NVIDIA does not publish: an assumption.
 FP32, TF32, MEMORY, L2 = 67e12, 494e12, 4.8e12, 5.5e12  # operations and bytes per second
 REAL = 4  # bytes: single precision with the radial table
-# As in kernels/cuda/device: edges per group (attention_layout.h), atoms per block (atom_arguments.h).
-GROUP, BLOCK = 8, 24
+# As in kernels/cuda/device: atoms per block (atom_arguments.h), and tile_layout.h.
+BLOCK = 24
+JOINT, TILE = 48, 8  # functions of the joint basis, edges per tile
 GEOMETRY, GEOMETRY_BYTES = 185, 32 + 12  # of an edge: operations with Y up to l = 4; position, list, kind
 LONG_RANGE, LONG_RANGE_BYTES = 170, 52  # of a pair: operations (erf, exp, root as one each); position, list, atom
 
@@ -33,16 +35,20 @@ class Cost:
 
     kernel: str
     launches: int  # per evaluation with forces
-    flops: float  # multiply-add: two
+    flops: float  # multiply-add: two; without those of tensor cores
     cache_bytes: float  # through the L2 cache
     memory_bytes: float  # if every array is read or written once and weights and tables stay in the cache
-    tensor: bool = False  # three TF32 products for one
+    tensor_flops: float = 0  # of tensor cores, which do three TF32 products for one
 
     @property
     def limits(self) -> dict[str, float]:
         """Seconds per atom and launch that each resource takes."""
-        arithmetic = 3 * self.flops / TF32 if self.tensor else self.flops / FP32
-        return {"arithmetic": arithmetic, "L2": self.cache_bytes / L2, "memory": self.memory_bytes / MEMORY}
+        return {
+            "arithmetic": self.flops / FP32,
+            "tensor cores": 3 * self.tensor_flops / TF32,
+            "L2": self.cache_bytes / L2,
+            "memory": self.memory_bytes / MEMORY,
+        }
 
     @property
     def bound(self) -> str:
@@ -55,8 +61,9 @@ class Cost:
 
     @property
     def fraction(self) -> float:
-        """Of the peak arithmetic, if the tightest limit is reached."""
-        return self.limits["arithmetic"] / max(self.limits.values())
+        """Of the peak arithmetic (of whichever units are busier), if the tightest limit is reached."""
+        limits = self.limits
+        return max(limits["arithmetic"], limits["tensor cores"]) / max(limits.values())
 
 
 def costs(hp: Hyperparameters, edges: float, pairs: float, kinds: int) -> list[Cost]:
@@ -74,10 +81,12 @@ def costs(hp: Hyperparameters, edges: float, pairs: float, kinds: int) -> list[C
     def rows(name: str, launches: int, weights: float, read: float, written: float) -> Cost:
         """Per-atom parts: weights from the L2 cache once per block of atoms."""
         moved = REAL * (read + written)
-        return Cost(name, launches, 2 * weights, REAL * weights / BLOCK + moved, moved, tensor=True)
+        return Cost(name, launches, 0, REAL * weights / BLOCK + moved, moved, 2 * weights)
 
-    def edge_kernel(name: str, launches: int, per_edge: float, gathered: float, read: float, written: float) -> Cost:
-        """gathered, read, written: numbers; the last two per atom."""
+    def edge_kernel(
+        name: str, launches: int, per_edge: float, gathered: float, read: float, written: float, products: float = 0
+    ) -> Cost:
+        """gathered, read, written: numbers; the last two per atom. products: multiply-adds of tensor cores per edge."""
         own = REAL * (read + written) + 12 * edges + 32
         return Cost(
             name,
@@ -85,11 +94,16 @@ def costs(hp: Hyperparameters, edges: float, pairs: float, kinds: int) -> list[C
             edges * (per_edge + GEOMETRY),
             edges * (REAL * gathered + GEOMETRY_BYTES) + REAL * (read + written),
             own,
+            2 * products * padded,
         )
 
-    table = 2 * 6 * f  # numbers of both filters' pieces
-    forward = 2 * (2 * f * (5 + s * spherical + 1) + f + 2 * s * d * spherical)
-    backward = 2 * (2 * f * (9 + 2 * s * spherical + 20) + 4 * s * d * spherical)
+    padded = TILE * math.ceil(edges / TILE)
+    table = 6 * JOINT
+    # hidden units, joint functions, and per feature of both filters q w k; messages
+    forward = 2 * (2 * s * d * spherical + 5 * JOINT + 2 * 2 * f + f)
+    backward = 2 * (4 * s * d * spherical + 9 * JOINT + 2 * 20 * f + 2 * s * f // 32)
+    filters = 2 * f * (JOINT + s * spherical)
+    filters_back = 2 * f * (2 * JOINT + 2 * s * spherical)
     row = 2 * (h + d)
     first = 2 * 5 * (h + d) + kinds * h + 2 * m
     first_back = 2 * (9 + 4) * row + 8 * m + 300
@@ -97,14 +111,22 @@ def costs(hp: Hyperparameters, edges: float, pairs: float, kinds: int) -> list[C
     slopes = 3 * f  # what the perceptrons and norms keep for the way back, about
     return [
         edge_kernel("FirstLayerForward", 1, first, 6 * row, f + m, f + m),
-        edge_kernel("AttentionForward", middle, forward, 3 * f + 2 * m + table, 5 * f + 2 * m, f + m),
+        edge_kernel("TiledAttentionForward", middle, forward, 3 * f + 2 * m + table, 5 * f + 2 * m, f + m, filters),
         rows("AtomForward", middle, perceptrons + exchange + projections, f + m, 7 * f + 2 * m + slopes),
         rows("AtomForward (last layer)", 1, perceptrons + exchange, f + m, f + m + slopes),
         rows("HeadsForward", 1, heads + f * hidden, f, 2 * f + z),
         Cost("LongRange", 1, LONG_RANGE * pairs, LONG_RANGE_BYTES * pairs, 8 * pairs + 160),
         rows("HeadsBackward", 1, heads - f * hidden, 2 * f + z, f + m),
         rows("AtomBackward", layers, perceptrons + exchange, f + 2 * m + slopes, f + m),
-        edge_kernel("AttentionBackward", middle, backward, 6 * f + 2 * m + table, 7 * f + 2 * m, 5 * f + m),
+        edge_kernel(
+            "TiledAttentionBackward",
+            middle,
+            backward,
+            6 * f + 2 * m + table,
+            7 * f + 2 * m,
+            5 * f + m,
+            filters_back,
+        ),
         rows("ProjectBackward", middle, projections, 6 * f + m, f + m),
         Cost("FirstLayerProducts", 1, 2 * kinds * f, REAL * 2 * f, REAL * (f + kinds * h)),
         edge_kernel("FirstLayerBackward", 1, first_back, 6 * row + h + m, m + kinds * h, 6),
@@ -119,11 +141,12 @@ def table_of(rows: list[Cost], registers: dict[str, int]) -> str:
     for c in rows:
         lines.append(
             f"| `so3k{c.kernel.split()[0]}`{c.kernel[len(c.kernel.split()[0]) :]} | {c.launches} | "
-            f"{c.flops / 1e3:.1f} | {c.cache_bytes / 1e3:.1f} | {c.memory_bytes / 1e3:.1f} | {c.bound} | "
-            f"{100 * c.fraction:.0f} % | {1e9 * c.seconds:.1f} | {registers.get(c.kernel.split()[0], '?')} |"
+            f"{(c.flops + c.tensor_flops) / 1e3:.1f} | {c.cache_bytes / 1e3:.1f} | {c.memory_bytes / 1e3:.1f} | "
+            f"{c.bound} | {100 * c.fraction:.0f} % | {1e9 * c.seconds:.1f} | "
+            f"{registers.get(c.kernel.split()[0], '?')} |"
         )
     total = sum(c.seconds for c in rows)
-    flops = sum(c.launches * c.flops for c in rows)
+    flops = sum(c.launches * (c.flops + c.tensor_flops) for c in rows)
     lines.append(f"| all | {sum(c.launches for c in rows)} | {flops / 1e3:.0f} | | | | | {1e9 * total:.0f} | |")
     return "\n".join(lines)
 

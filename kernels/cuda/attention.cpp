@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cuda/device/attention_layout.h"
+#include "cuda/device/tile_layout.h"
 #include "radial/radial_basis.h"
 
 namespace so3krates::cuda {
@@ -14,6 +15,8 @@ constexpr int maxThreads = 1024; // of a block, on every GPU
 int threadsOf(const Hyperparameters &hyper) {
     return attentionThreads(hyper.numFeatures, hyper.numHeads, hyper.numDegrees());
 }
+
+int tiledThreadsOf(const Hyperparameters &hyper) { return tiledThreads(hyper.numHeads, hyper.numDegrees()); }
 
 // A block of threads per atom.
 template <class Arguments>
@@ -39,12 +42,18 @@ std::vector<double> basisParameters(const Model &model) { return RadialBasisFunc
 
 template <class T>
 void launchAttentionForward(Device &device, const Hyperparameters &hyper, const AttentionArguments<T> &arguments) {
-    launchPerAtom(device, "so3kAttentionForward", threadsOf(hyper), arguments);
+    if (arguments.weights.jointTable)
+        launchPerAtom(device, "so3kTiledAttentionForward", tiledThreadsOf(hyper), arguments);
+    else
+        launchPerAtom(device, "so3kAttentionForward", threadsOf(hyper), arguments);
 }
 
 template <class T>
 void launchAttentionBackward(Device &device, const Hyperparameters &hyper, const AttentionArguments<T> &arguments) {
-    launchPerAtom(device, "so3kAttentionBackward", threadsOf(hyper), arguments);
+    if (arguments.weights.jointTable)
+        launchPerAtom(device, "so3kTiledAttentionBackward", tiledThreadsOf(hyper), arguments);
+    else
+        launchPerAtom(device, "so3kAttentionBackward", threadsOf(hyper), arguments);
 }
 
 template <class T> void launchInitialEuclidean(Device &device, const InitialEuclideanArguments<T> &arguments) {

@@ -16,6 +16,7 @@ void checkAttentionShape(const Hyperparameters &hyper);
 // AttentionArguments::basisParameters of a model: [2][K], as device/radial_basis.cuh has it.
 std::vector<double> basisParameters(const Model &model);
 
+// By tiles if the layer has weights for it (ModelArrays), in general otherwise.
 template <class T>
 void launchAttentionForward(Device &device, const Hyperparameters &hyper, const AttentionArguments<T> &arguments);
 template <class T>

@@ -4,7 +4,6 @@
 
 #include "cuda/attention.h"
 #include "cuda/composition.h"
-#include "cuda/device/attention_layout.h"
 #include "cuda/device/initial_euclidean.h"
 #include "cuda/model_arrays.h"
 #include "cuda/neighbor_lists.h"
@@ -34,8 +33,7 @@ public:
           longRange(*frozen, options.lrCutoff, options.dispersionSwitchWidth), zblCharge(device),
           composition(frozen, table, longRange, device), lists(device, listSettings(headroom)),
           workspace(hyper, device), rowWidth(atomRowWidth(hyper.numFeatures, hyper.numDegrees(), hyper.energyHidden,
-                                                          hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0)),
-          attentionBlock(attentionThreads(hyper.numFeatures, hyper.numHeads, hyper.numDegrees())) {
+                                                          hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0)) {
         checkAttentionShape(hyper);
         zblCharge.upload(zbl.charge);
     }
@@ -121,7 +119,7 @@ private:
     Composition<T> composition;
     DeviceNeighborLists lists;
     Workspace<T> workspace;
-    int rowWidth, attentionBlock; // numbers, threads
+    int rowWidth; // numbers
     // What the last prepare() was for.
     bool gradient = false, strain = false;
     bool prepared = false;     // all of it went well, and enqueue() since then
@@ -374,7 +372,7 @@ template <class T> void CudaPotential<T>::network() {
         if (layer == 0 && composition.firstLayer.available())
             launchFirstLayer("so3kFirstLayerForward");
         else
-            launchBlocks("so3kAttentionForward", attentionBlock, attentionArguments(layer));
+            launchAttentionForward(*device, hyper, attentionArguments(layer));
         launchRows("so3kAtomForward", atomArguments(layer));
     }
     launchRows("so3kHeadsForward", headArguments());
@@ -389,7 +387,7 @@ template <class T> void CudaPotential<T>::networkBackward() {
             launchFirstLayer("so3kFirstLayerBackward");
             break; // nothing flows further back
         }
-        launchBlocks("so3kAttentionBackward", attentionBlock, attentionArguments(layer));
+        launchAttentionBackward(*device, hyper, attentionArguments(layer));
         if (layer > 0 || fromNeighborhood())
             launchRows("so3kProjectBackward", projectArguments(layer));
     }

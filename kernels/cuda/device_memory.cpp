@@ -4,6 +4,7 @@
 #include <map>
 
 #include "cuda/cuda_potential.h"
+#include "cuda/kernel_options.h"
 #include "cuda/neighbor_lists.h"
 
 namespace so3krates::cuda {
@@ -41,6 +42,7 @@ public:
     void follow(void *) override {}
     void recordInto(void *, const std::function<void()> &work) override { work(); }
     void checkAddress(const void *, const std::string &) const override {}
+    bool hasTensorCores() const override { return wantTensorCores(); } // as of GPUs from compute capability 8.0 on
     std::string name() const override { return "counted"; }
 
 private:

@@ -7,6 +7,11 @@
 
 namespace so3krates::cuda {
 
+bool wantTensorCores() {
+    const char *wish = std::getenv("SO3KRATES_TENSOR_CORES");
+    return !wish || std::strcmp(wish, "0") != 0;
+}
+
 Macros kernelMacros(const Hyperparameters &hyper, Precision precision) {
     Macros macros{{"SO3K_REAL", precision == Precision::Double ? "double" : "float"}};
     auto number = [&](const char *name, int value) { macros.emplace_back(name, std::to_string(value)); };
@@ -35,8 +40,7 @@ Macros kernelMacros(const Hyperparameters &hyper, Precision precision) {
     const bool firstLayer = precision == Precision::Single && hyper.euclideanInit == EuclideanInit::Zero &&
                             2 * (hyper.numHeads + hyper.numDegrees()) <= firstLayerMostRow;
     number("SO3K_FIRST_LAYER", firstLayer ? 1 : 0);
-    const char *tensorCores = std::getenv("SO3KRATES_TENSOR_CORES");
-    number("SO3K_TENSOR_CORES", tensorCores && std::strcmp(tensorCores, "0") == 0 ? 0 : 1);
+    number("SO3K_TENSOR_CORES", wantTensorCores());
     return macros;
 }
 

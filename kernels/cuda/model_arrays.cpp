@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cuda/tile_weights.h"
 #include "radial/activation.h"
 #include "radial/radial_basis.h"
 
@@ -111,6 +112,30 @@ void ModelArrays<T>::addFilter(const Model &model, const RadialTable *table, int
     w.table[filter] = put(pieces);
 }
 
+// The one place that decides which layers the tiled kernels compute.
+template <class T>
+void ModelArrays<T>::addTiles(const Model &model, const RadialTable *table, int layer, LayerWeights<T> &w) {
+    const Hyperparameters &h = model.hyperparameters();
+    if (!std::is_same<T, float>::value || !device->hasTensorCores() || !haveTiles(h, table))
+        return;
+    const std::string attention = "layers." + std::to_string(layer) + ".attention.filter_";
+    const std::vector<double> *spherical[2] = {};
+    for (int filter = 0; filter < 2; filter++) {
+        if (w.spherical0[filter])
+            spherical[filter] = &model.tensor(attention + (filter == 0 ? "x" : "ev") + ".spherical.1.weight").data;
+    }
+    const JointRadialBasis joint = makeJointRadialBasis(model, layer, table->intervals);
+    if (!(joint.error <= TileWeights::bound))
+        return;
+    const TileWeights tiles(joint, spherical, h.numFeatures, h.numSphericalHidden());
+    w.jointTable = put(joint.pieces);
+    for (int filter = 0; filter < 2; filter++) {
+        w.tileForward[filter] = put(tiles.forward[filter]);
+        if (spherical[filter])
+            w.tileBack[filter] = put(tiles.back[filter]);
+    }
+}
+
 template <class T> void ModelArrays<T>::addLayer(const Model &model, const RadialTable *table, int layer) {
     const Hyperparameters &h = model.hyperparameters();
     const std::string prefix = "layers." + std::to_string(layer) + ".";
@@ -118,6 +143,7 @@ template <class T> void ModelArrays<T>::addLayer(const Model &model, const Radia
     LayerWeights<T> &w = layers.back();
     for (int filter = 0; filter < 2; filter++)
         addFilter(model, table, layer, filter, w);
+    addTiles(model, table, layer, w);
     const char *projections[5] = {"query_x", "key_x", "query_ev", "key_ev", "value_x"};
     for (int p = 0; p < 5; p++) {
         const Tensor &t = model.tensor(prefix + "attention." + projections[p]); // [block][out][in]

@@ -31,6 +31,7 @@ private:
     const T *transposed(const Tensor &tensor);
     const T *perElement(const Model &model, const std::string &name);
     void addLayer(const Model &model, const RadialTable *table, int layer);
+    void addTiles(const Model &model, const RadialTable *table, int layer, LayerWeights<T> &weights);
     void addFilter(const Model &model, const RadialTable *table, int layer, int filter, LayerWeights<T> &weights);
     void addHeads(const Model &model);
 

@@ -6,62 +6,10 @@
 #include <mutex>
 #include <string>
 
-#include "radial/activation.h"
-#include "radial/radial_basis.h"
+#include "radial/radial_network.h"
 
 namespace so3krates {
 
-namespace {
-
-// One filter's radial network, K -> F -> F, with two derivatives by the distance.
-class RadialNetwork {
-public:
-    RadialNetwork(const Model &model, int layer, int filter)
-        : basis(model), activation(model.hyperparameters().activation), F(model.hyperparameters().numFeatures) {
-        const std::string prefix =
-            "layers." + std::to_string(layer) + ".attention.filter_" + (filter == 0 ? "x" : "ev") + ".radial.";
-        first = &model.tensor(prefix + "0.weight");
-        firstBias = &model.tensor(prefix + "0.bias");
-        second = &model.tensor(prefix + "1.weight");
-        secondBias = &model.tensor(prefix + "1.bias");
-    }
-    // out[order][F], order 0..orders-1
-    void evaluate(double d, int orders, double *out) const {
-        const int K = basis.size();
-        std::vector<double> b(3 * size_t(K)), hidden(3 * size_t(F));
-        basis.evaluate(d, &b[0], &b[K], &b[2 * K]);
-        for (int f = 0; f < F; f++) {
-            const double *w = first->data.data() + size_t(f) * K;
-            double x[3] = {firstBias->data[f], 0, 0}, slope, curvature;
-            for (int k = 0; k < K; k++)
-                for (int o = 0; o < 3; o++)
-                    x[o] += w[k] * b[o * K + k];
-            hidden[f] = activate(activation, x[0], &slope, &curvature);
-            hidden[F + f] = slope * x[1];
-            hidden[2 * F + f] = curvature * x[1] * x[1] + slope * x[2];
-        }
-        for (int o = 0; o < orders; o++)
-            for (int f = 0; f < F; f++) {
-                const double *w = second->data.data() + size_t(f) * F, *h = &hidden[size_t(o) * F];
-                double sum[4] = {o == 0 ? secondBias->data[f] : 0, 0, 0, 0}; // four chains: additions overlap
-                int k = 0;
-                for (; k + 4 <= F; k += 4)
-                    for (int c = 0; c < 4; c++)
-                        sum[c] += w[k + c] * h[k + c];
-                for (; k < F; k++)
-                    sum[0] += w[k] * h[k];
-                out[size_t(o) * F + f] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-            }
-    }
-
-private:
-    RadialBasisFunctions basis;
-    Activation activation;
-    int F;
-    const Tensor *first, *firstBias, *second, *secondBias;
-};
-
-// The quintic through value, slope and curvature (in units of the interval) at both ends.
 void quintic(const double left[3], const double right[3], double c[6]) {
     const double step = right[0] - left[0] - left[1] - 0.5 * left[2];
     const double slope = right[1] - left[1] - left[2], curvature = right[2] - left[2];
@@ -72,8 +20,6 @@ void quintic(const double left[3], const double right[3], double c[6]) {
     c[4] = -15 * step + 7 * slope - curvature;
     c[5] = 6 * step - 3 * slope + 0.5 * curvature;
 }
-
-} // namespace
 
 RadialTable makeRadialTable(const Model &model, double bound) {
     const Hyperparameters &h = model.hyperparameters();

@@ -24,6 +24,9 @@ struct RadialTable {
     }
 };
 
+// The powers of the quintic through value, slope and curvature (per interval) at both ends.
+void quintic(const double left[3], const double right[3], double c[RadialTable::order]);
+
 // Tries 256, 512 and 1024 intervals until the error is below `bound`, measured halfway between grid points.
 RadialTable makeRadialTable(const Model &model, double bound = 1e-4);
 

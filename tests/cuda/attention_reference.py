@@ -26,6 +26,7 @@ SO3LR = {
 SHAPES = {
     "so3lr_float": SO3LR,
     "so3lr_double": SO3LR,
+    "small_float": {"num_features": 64, "num_heads": 2, "degrees": (1, 2), "num_radial_basis": 8},
     "odd_double": {
         "num_heads": 3,
         "degrees": (0, 1, 3),

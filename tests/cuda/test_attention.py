@@ -13,7 +13,8 @@ from openmm_so3krates.model.spherical_harmonics import spherical_harmonics
 
 DOUBLE = [name for name in SHAPES if name.endswith("double")]
 # The largest error of an array, in units of its largest entry.
-TOLERANCE = {"so3lr_float": 3e-6, **dict.fromkeys(DOUBLE, 1e-12)}
+TOLERANCE = {"so3lr_float": 3e-6, "small_float": 3e-6, **dict.fromkeys(DOUBLE, 1e-12)}
+TILED = ["so3lr_float", "small_float"]
 
 
 @pytest.fixture
@@ -25,6 +26,24 @@ def run(emulated, tmp_path):
         data = kernel_input(case, module.basis_parameters(model_file(case, tmp_path)), table)
         device = module.Device()
         result = module.attention(device, {**data, **changes})
+        assert device.live_allocations == 0
+        return result
+
+    return kernels
+
+
+@pytest.fixture
+def run_on_table(emulated, tmp_path):
+    """run_on_table(shape, case, tiles): by the tiled kernels, if they can, or the general ones; weights of a model."""
+
+    def kernels(shape, case, tiles, expect_tiles=None):
+        module = emulated(shape)
+        data = model_file(case, tmp_path)
+        device = module.Device()
+        of_model = {"model": data, "layer": case.layer, "tiles": tiles}
+        result = module.attention(device, {**kernel_input(case, module.basis_parameters(data)), **of_model})
+        kind = "Tiled" if (tiles if expect_tiles is None else expect_tiles) else ""
+        assert device.launches == {f"so3k{kind}AttentionForward": 1, f"so3k{kind}AttentionBackward": 1}
         assert device.live_allocations == 0
         return result
 
@@ -139,6 +158,59 @@ def test_forces_of_the_table_are_its_gradient(run, emulated, tmp_path):
         assert forces[atom, axis] == pytest.approx(-slope, rel=1e-6, abs=1e-6 * np.abs(forces).max())
 
 
+TILED_CASES = {
+    "few neighbors": {},
+    "several groups of edges": {"cutoff": 7.5},  # up to 91 per atom
+    "entries beyond the cutoff": {"skin": 0.7},
+    "no spherical filter": {"use_spherical_filter": False},
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "changes"),
+    [("so3lr_float", "few neighbors"), *(("small_float", name) for name in TILED_CASES)],
+)
+def test_tiles(run_on_table, shape, changes):
+    """Against the general kernels on the same table, and as near to the networks as those are."""
+    case = make_case(shape, **TILED_CASES[changes])
+    expected = reference(case)
+    tiled, general = (run_on_table(shape, case, tiles) for tiles in (True, False))
+    check(tiled, expected, TOLERANCE[shape])
+    for name, value in general.items():
+        if name != "strain":
+            assert np.abs(tiled[name] - value).max() <= TOLERANCE[shape] * np.abs(value).max(), name
+
+
+@pytest.mark.parametrize(("steeper", "expected"), [(3, True), (30, False), (100, False)])
+def test_tiles_only_where_few_functions_are_enough(run_on_table, steeper, expected):
+    """Radial networks that the table can follow and the joint basis cannot take the general kernels."""
+    case = make_case("small_float")
+    with torch.no_grad():
+        for filters in (case.attention.filter_x, case.attention.filter_ev):
+            filters.radial[0].weight *= steeper
+    result = run_on_table("small_float", case, True, expect_tiles=expected)
+    check(result, reference(case), 1e-5)
+
+
+@pytest.mark.parametrize("shape", TILED)
+def test_tiles_of_a_first_layer(run_on_table, shape):
+    case = make_case(shape, layer=0)
+    case.arrays["ev"] = torch.zeros_like(case.arrays["ev"])
+    result = run_on_table(shape, case, True)
+    assert set(result) == {"features", "ev", "forces", "strain"}
+    check(result, reference(case), TOLERANCE[shape], ["features", "ev", "forces"])
+
+
+def test_same_bits_of_tiles_in_any_thread_order(run_on_table, monkeypatch):
+    case = make_case("small_float", cutoff=5.5)
+    results = []
+    for order in ("forward", "reverse", "random:1", "random:2"):
+        monkeypatch.setenv("SO3KRATES_EMULATION_ORDER", order)
+        results.append(run_on_table("small_float", case, True))
+    for other in results[1:]:
+        assert all(other[name].tobytes() == value.tobytes() for name, value in results[0].items())
+
+
 @pytest.mark.parametrize("shape", ["so3lr_float", "odd_double", "wide_double"])
 def test_same_bits_in_any_thread_order(run, shape, monkeypatch):
     case = make_case(shape)
@@ -184,6 +256,10 @@ def test_shapes_too_wide_for_a_gpu_are_refused(emulated):
         (RuntimeError, ModelError), match=r"num_features = 1056 with 4 heads .* 1152 threads per atom.*on the CPU"
     ):
         check_shape(1056, 4, 3)
+
+
+def test_tiles_sanitized(sanitized):
+    sanitized(__file__, "-k", "tiles and small_float")
 
 
 @pytest.mark.long

@@ -6,6 +6,7 @@
 
 #include "cuda/attention.h"
 #include "cuda/cuda_attention.h"
+#include "cuda/model_arrays.h"
 #include "python/device_attention.h"
 #include "radial/radial_table.h"
 
@@ -75,6 +76,21 @@ void geometry(Arrays &arrays, Atoms &atoms, NeighborMatrix &edges) {
     edges.capacity = arrays.number<int>("capacity");
 }
 
+// The weights of a whole model's layer, input["model"] and input["layer"], on its radial table; input["tiles"]: by the
+// tiled kernels, if they can.
+std::unique_ptr<ModelArrays<Real>> layerOfModel(emulation::EmulatedDevice &device, const py::dict &input,
+                                                AttentionArguments<Real> &a) {
+    const auto model = Model::fromBytes(input["model"].cast<py::bytes>(), "bytes");
+    const RadialTable table = makeRadialTable(*model);
+    device.tensorCores = input["tiles"].cast<bool>();
+    auto arrays =
+        std::make_unique<ModelArrays<Real>>(*model, &table, std::shared_ptr<Device>(&device, [](Device *) {}));
+    a.weights = arrays->layers.at(input["layer"].cast<int>());
+    a.tableIntervals = arrays->tableIntervals;
+    a.tableInverseStep = arrays->tableInverseStep;
+    return arrays;
+}
+
 // Forces and strain start from input["forces"] and input["strain"]; the kernels add to them.
 py::dict attention(emulation::EmulatedDevice &device, const py::dict &input) {
     Arrays arrays(device, input);
@@ -107,6 +123,7 @@ py::dict attention(emulation::EmulatedDevice &device, const py::dict &input) {
     a.tableIntervals = arrays.number<int>("table_intervals");
     a.tableInverseStep = a.tableIntervals / a.cutoff;
     a.basisParameters = arrays.in<double>("basis_parameters");
+    const auto ofModel = arrays.has("model") ? layerOfModel(device, input, a) : nullptr;
 
     py::dict result;
     launchAttentionForward(device, hyper, a);

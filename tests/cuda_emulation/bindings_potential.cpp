@@ -11,6 +11,7 @@
 #include "cuda/cuda_potential.h"
 #include "cuda/device/atom_arguments.h"
 #include "cuda/device_tensors.h"
+#include "cuda/kernel_options.h"
 #include "cuda/replay.h"
 #include "input_checks.h"
 #include "python/device_edge_list.h"
@@ -34,6 +35,7 @@ public:
         options.allowUntrainedElements = allowUntrainedElements;
         options.radialTable = radialTable;
         const auto model = Model::load(modelFile);
+        device->tensorCores = cuda::wantTensorCores(); // matrix products per atom are compiled either way
         potential = cuda::makeCudaPotential(model, completeOptions(*model, options), device, headroom);
         runs.emplace(device, true);
     }

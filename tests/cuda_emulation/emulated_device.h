@@ -45,6 +45,7 @@ public:
     // `stream`: the address of a Graph, which the work is added to.
     void recordInto(void *stream, const std::function<void()> &work) override;
     void checkAddress(const void *pointer, const std::string &what) const override;
+    bool hasTensorCores() const override { return tensorCores; }
     std::string name() const override { return "emulated"; }
 
     // As NvidiaDevice's: what may be recorded is, and everything else is an error meanwhile.
@@ -53,6 +54,7 @@ public:
     void replay(const Graph &graph);
 
     // For tests.
+    bool tensorCores = true;
     // How replays are executed, beside "at once": "late": when something else is put on the stream or the stream is
     // waited for; "never". Waiting for a notice returns at once, as if for the post before.
     std::string replays = "at once";

@@ -18,6 +18,8 @@
 #include "cuda/device/positions.cuh"
 #include "cuda/device/results.cuh"
 #include "cuda/device/self_test.cuh"
+#include "cuda/device/tiled_attention_backward.cuh"
+#include "cuda/device/tiled_attention_forward.cuh"
 #if SO3K_FIRST_LAYER
 #include "cuda/device/first_layer.cuh"
 #endif

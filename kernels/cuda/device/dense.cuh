@@ -8,12 +8,7 @@
 namespace so3krates {
 namespace cuda {
 
-// Tensor cores from compute capability 8.0 on, in single precision, unless they are not wanted.
-#if SO3K_TENSOR_CORES && (SO3K_EMULATION || __CUDA_ARCH__ >= 800)
-constexpr bool useTensorCores = sizeof(Real) == sizeof(float) && blockAtoms % 8 == 0;
-#else
-constexpr bool useTensorCores = false;
-#endif
+constexpr bool useTensorCores = haveTensorCores && blockAtoms % 8 == 0;
 
 // A thread owns a column.
 __device__ inline void denseByColumns(const Real *in, int ins, const Real *weight, const Real *bias, int outs,

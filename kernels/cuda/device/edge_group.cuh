@@ -79,11 +79,12 @@ __device__ inline void loadEdge(const Atoms &atoms, const NeighborMatrix &edges,
 }
 
 // The receiver's force and strain; every entry of a group adds to a column of its own.
-struct ForceSums {
-    double sum[9][groupEdges]; // gradient g = dE/d(r_sender - r_receiver); g_a r_b of xx, yy, zz, yz, xz, xy
+template <int columns> struct ForceSumsOf {
+    double sum[9][columns]; // gradient g = dE/d(r_sender - r_receiver); g_a r_b of xx, yy, zz, yz, xz, xy
 };
+using ForceSums = ForceSumsOf<groupEdges>;
 
-__device__ inline void clearForces(ForceSums &forces, int e) {
+template <int columns> __device__ inline void clearForces(ForceSumsOf<columns> &forces, int e) {
 #pragma unroll
     for (int k = 0; k < 9; k++)
         forces.sum[k][e] = 0;
@@ -115,9 +116,9 @@ __device__ inline void edgeGradient(const EdgeGroupOf<columns> &group, int e, Re
 }
 
 // Entry e, by one thread: arguments as of edgeGradient.
-template <class HarmonicGradient>
-__device__ inline void addEdgeForce(const EdgeGroup &group, int e, Real along, HarmonicGradient harmonicGradient,
-                                    ForceSums &forces) {
+template <int columns, class HarmonicGradient>
+__device__ inline void addEdgeForce(const EdgeGroupOf<columns> &group, int e, Real along,
+                                    HarmonicGradient harmonicGradient, ForceSumsOf<columns> &forces) {
     Real g[3], r[3];
     edgeGradient(group, e, along, harmonicGradient, g, r);
     for (int k = 0; k < 3; k++)
@@ -132,12 +133,13 @@ __device__ inline void addEdgeForce(const EdgeGroup &group, int e, Real along, H
 
 // Adds up the columns, after a barrier, by the block's first nine threads. The receiver's force is +g: the energy falls
 // if it follows the gradient towards its sender. Half of the strain: the other half is the sender's.
-__device__ inline void storeForces(const ForceSums &forces, int receiver, double *force, double *strain) {
+template <int columns>
+__device__ inline void storeForces(const ForceSumsOf<columns> &forces, int receiver, double *force, double *strain) {
     const int k = threadIdx.x;
     if (k >= 9 || (k >= 3 && !strain))
         return;
     double sum = 0;
-    for (int e = 0; e < groupEdges; e++)
+    for (int e = 0; e < columns; e++)
         sum += forces.sum[k][e];
     if (k < 3)
         force[3LL * receiver + k] += sum;

@@ -23,17 +23,19 @@ __device__ constexpr int degreeOf(int block) {
     return degrees[block];
 }
 
-// Where the block begins among the numEuclidean variables.
+// Where the block begins among the numEuclidean variables. A few selections where the block is not a constant.
 __device__ constexpr int degreeStart(int block) {
     int start = 0;
-    for (int d = 0; d < block; d++)
-        start += 2 * degreeOf(d) + 1;
+#pragma unroll
+    for (int d = 0; d < numDegrees; d++)
+        start += d < block ? 2 * degreeOf(d) + 1 : 0;
     return start;
 }
 
 // The block that variable m belongs to.
 __device__ constexpr int degreeIndex(int m) {
     int index = 0;
+#pragma unroll
     for (int d = 1; d < numDegrees; d++)
         index += m >= degreeStart(d);
     return index;

@@ -3,8 +3,17 @@
 // The emulation computes the same from the same lanes: what is tested there is every index of a fragment.
 #pragma once
 
+#include "cuda/device/shape.cuh"
+
 namespace so3krates {
 namespace cuda {
+
+// Tensor cores from compute capability 8.0 on, unless they are not wanted.
+#if SO3K_TENSOR_CORES && (SO3K_EMULATION || __CUDA_ARCH__ >= 800)
+constexpr bool haveTensorCores = sizeof(Real) == sizeof(float);
+#else
+constexpr bool haveTensorCores = false;
+#endif
 
 constexpr int tf32Mask = ~0x1fff;
 
@@ -21,6 +30,14 @@ template <int n> struct Fragment {
     __device__ void set(int k, float x) {
         big[k] = roundToTf32(x);
         small[k] = cutToTf32(x - big[k]); // NaN of infinite x, too
+    }
+    // For what is multiplied often: keeps the compiler from splitting it again every time.
+    __device__ void pin() {
+#if !SO3K_EMULATION
+#pragma unroll
+        for (int k = 0; k < n; k++)
+            asm volatile("" : "+f"(big[k]), "+f"(small[k]));
+#endif
     }
 };
 

@@ -36,6 +36,7 @@ std::shared_ptr<NvidiaDevice> NvidiaDevice::open(const Macros &macros, const Nvi
         throw DeviceError(nameOf(driver, opened->device) + " has compute capability " +
                           std::to_string(opened->capability / 10) + "." + std::to_string(opened->capability % 10) +
                           "; 7.0 or newer is needed (Volta, 2017)");
+    opened->tensorCores = opened->capability >= 80 && wantTensorCores();
     opened->compiled = compiledKernels(macros, driver.version(), opened->capability);
     ContextScope scope(driver, opened->context);
     driver.check(driver.moduleLoadData(&opened->module, opened->compiled->code.c_str()), "cuModuleLoadData");

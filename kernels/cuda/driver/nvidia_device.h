@@ -43,6 +43,7 @@ public:
     void follow(void *stream) override;
     void recordInto(void *stream, const std::function<void()> &work) override;
     void checkAddress(const void *pointer, const std::string &what) const override;
+    bool hasTensorCores() const override { return tensorCores; }
     std::string name() const override;
 
     // Records launches and clears for replay(); see Graph. Also where the stream is the default one. The graph must not
@@ -75,6 +76,7 @@ private:
     CUevent followed = nullptr; // made by the first follow()
     bool ownsContext = false, ownsStream = false, isRecording = false;
     int capability = 0;
+    bool tensorCores = false;
     std::shared_ptr<const CompiledKernels> compiled;
     std::map<std::string, Function, std::less<>> functions;
 };

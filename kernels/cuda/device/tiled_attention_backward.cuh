@@ -1,0 +1,327 @@
+// so3kTiledAttentionBackward: what so3kAttentionBackward computes (its formulas are there), by tiles
+// (tiled_attention.cuh). Per edge 6 F + 2 M numbers of the sender read. Five barriers per group of up to 24 edges.
+#pragma once
+
+#include "cuda/device/tiled_attention.cuh"
+#include "cuda/device/warp.cuh"
+
+namespace so3krates {
+namespace cuda {
+
+constexpr int backwardTiles = 3, backwardColumns = backwardTiles * tileEdges, tiledWarps = tiledBlock / 32;
+
+// dE/dw of a warp's features, and in the same place afterwards the warp's share of dE/d(hidden units); rows 4 numbers
+// further apart than they are wide, which keeps eight of them in different banks.
+struct TileExchange {
+    alignas(16) Real row[tiledWarps][backwardColumns][tileWidth + 4];
+};
+
+struct TiledBackwardShared {
+    EdgeGroupOf<backwardColumns> group;
+    ForceSumsOf<backwardColumns> forces;
+    alignas(16) Real squares[backwardColumns][numDegrees];
+    union {
+        TileRows<backwardColumns, true> rows; // until the filters are there
+        TileExchange exchange;
+    };
+    Real hiddenSlope[backwardColumns][hiddenUnits];
+    Real along[tiledWarps][backwardColumns];                                   // dE/dd
+    Real own[numDegrees][backwardColumns], other[numDegrees][backwardColumns]; // sums of q_i w k_j, of q_j w k_i of ev
+    Real evGradient[tiledWarps][32];                                           // every lane adds to its own
+};
+
+// What a lane knows of the receiver: its four features, or the Euclidean variables g and g + 8 of the warp's degree.
+// Read again for every group: registers are short while the filters are computed.
+struct TileReceiver {
+    Four query, key, value, gradient; // gradient: dE/d(message), dE/d(evAttended)
+};
+
+// The lane's share of dE/dq, dE/dk, dE/dv of the receiver.
+struct TileGradients {
+    Four query = {}, key = {}, value = {};
+};
+
+template <int m>
+__device__ inline TileReceiver tileReceiver(const AttentionArguments<Real> &a, int i, const TileLane &lane) {
+    TileReceiver receiver;
+    const unsigned k = tileIndex(i, lane);
+    receiver.query = loadFour((m == 0 ? a.state.queryX : a.state.queryEv) + k);
+    receiver.key = loadFour((m == 0 ? a.state.keyX : a.state.keyEv) + k);
+    if constexpr (m == 0) {
+        receiver.value = loadFour(a.state.valueX + k);
+        receiver.gradient = loadFour(a.messageGradient + k);
+    } else {
+        const int begin = degreeStart(lane.block), width = degreeStart(lane.block + 1) - begin;
+#pragma unroll
+        for (int h = 0; h < 2; h++)
+            receiver.gradient.of[h] =
+                lane.g + 8 * h < width ? a.evGradient[(long long)i * numEuclidean + begin + lane.g + 8 * h] : Real(0);
+    }
+    return receiver;
+}
+
+// dE/d(alpha) of both directions of edge e.
+template <int m>
+__device__ inline void tileCoefficientGradients(const AttentionArguments<Real> &a, const TileLane &lane,
+                                                const TileReceiver &receiver, const EdgeGroupOf<backwardColumns> &group,
+                                                int e, Real &own, Real &other) {
+    own = other = 0;
+    if constexpr (m == 0) {
+        const unsigned k = tileIndex(group.sender[e], lane);
+        const Four value = loadFour(a.state.valueX + k);
+        const Four messageGradient = loadFour(a.messageGradient + k);
+#pragma unroll
+        for (int q = 0; q < 4; q++) {
+            own += receiver.gradient.of[q] * value.of[q];
+            other += receiver.value.of[q] * messageGradient.of[q];
+        }
+    } else {
+        const int begin = degreeStart(lane.block), width = degreeStart(lane.block + 1) - begin;
+        const Real *from = a.evGradient + (long long)group.sender[e] * numEuclidean + begin + lane.g;
+#pragma unroll
+        for (int h = 0; h < 2; h++)
+            if (lane.g + 8 * h < width) {
+                const Real harmonic = group.harmonics[begin + lane.g + 8 * h][e];
+                own += receiver.gradient.of[h] * harmonic;
+                other += from[8 * h] * harmonic;
+            }
+        if (width % 4 != 1) // 2l+1: the parity of l
+            other = -other;
+    }
+    own = sumFeatures(own);
+    other = sumFeatures(other);
+}
+
+// Attention m of a group: the receiver's gradients of q, k and v, dE/dw into the exchange, and sums for the force.
+template <int m>
+__device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, const TileLane &lane, int tiles,
+                                     const TileSums<backwardTiles> &w, const TileSums<backwardTiles> &slope,
+                                     TileGradients &gradients, TiledBackwardShared &s) {
+    const TileReceiver receiver = tileReceiver<m>(a, i, lane);
+#pragma unroll
+    for (int n = 0; n < backwardTiles; n++)
+        if (n < tiles)
+#pragma unroll
+            for (int c = 0; c < 2; c++) {
+                const int e = tileEdges * n + 2 * lane.t + c;
+                Real gOwn, gOther;
+                tileCoefficientGradients<m>(a, lane, receiver, s.group, e, gOwn, gOther);
+                const unsigned k = tileIndex(s.group.sender[e], lane);
+                const Four query = loadFour((m == 0 ? a.state.queryX : a.state.queryEv) + k);
+                const Four key = loadFour((m == 0 ? a.state.keyX : a.state.keyEv) + k);
+                const Real f = a.messageScale[m] * s.group.cutoff[e];
+                const Real fSlope = a.messageScale[m] * s.group.cutoffSlope[e];
+                Real along = 0, sumOwn = 0, sumOther = 0;
+                Four filterGradient;
+#pragma unroll
+                for (int q = 0; q < 4; q++) {
+                    const Real filter = w[n][q / 2][2 * (q % 2) + c];
+                    const Real own = receiver.query.of[q] * key.of[q], other = query.of[q] * receiver.key.of[q];
+                    const Real gradient = gOwn * own + gOther * other;
+                    along += gradient * (fSlope * filter + f * slope[n][q / 2][2 * (q % 2) + c]);
+                    gradients.query.of[q] += f * gOwn * filter * key.of[q];
+                    gradients.key.of[q] += f * gOther * filter * query.of[q];
+                    filterGradient.of[q] = f * gradient;
+                    sumOwn += own * filter;
+                    sumOther += other * filter;
+                }
+                *reinterpret_cast<Four *>(&s.exchange.row[lane.warp][e][4 * lane.g]) = filterGradient;
+                along = sumFeatures(along);
+                sumOther = sumFeatures(sumOther);
+                if constexpr (m == 0) {
+                    __syncwarp(); // the row is read once more, from the L1 cache: registers are short
+                    const Four messageGradient = loadFour(a.messageGradient + k);
+#pragma unroll
+                    for (int q = 0; q < 4; q++)
+                        gradients.value.of[q] += f * sumOther * messageGradient.of[q];
+                } else {
+                    sumOwn = sumFeatures(sumOwn);
+                    if (lane.g == 0) {
+                        s.own[lane.block][e] = sumOwn;
+                        s.other[lane.block][e] = sumOther;
+                    }
+                }
+                if (lane.g == 0)
+                    s.along[lane.warp][e] = along;
+                __syncwarp();
+            }
+}
+
+// The warp's dE/dw in the exchange -> its share of dE/d(hidden units), by tensor cores. A lane reads 4 numbers at once:
+// two steps.
+__device__ inline void tileHiddenGradients(const AttentionArguments<Real> &a, const TileLane &lane, int tiles,
+                                           TileExchange &exchange) {
+    constexpr int steps = tileWidth / tileDepth;
+    const Real *weights =
+        (lane.m == 0 ? a.weights.tileBack[0] : a.weights.tileBack[1]) + lane.block * hiddenTiles * steps * 128;
+    float sum[hiddenTiles][backwardTiles][4];
+#pragma unroll
+    for (int p = 0; p < hiddenTiles; p++)
+#pragma unroll
+        for (int n = 0; n < backwardTiles; n++)
+#pragma unroll
+            for (int r = 0; r < 4; r++)
+                sum[p][n][r] = 0;
+    __syncwarp();
+#pragma unroll 1
+    for (int step = 0; step < steps; step += 2) {
+        Fragment<4> of[hiddenTiles][2];
+#pragma unroll
+        for (int p = 0; p < hiddenTiles; p++)
+#pragma unroll
+            for (int k = 0; k < 2; k++)
+                of[p][k] = loadFragment(weights, p * steps + step + k);
+#pragma unroll
+        for (int n = 0; n < backwardTiles; n++)
+            if (n < tiles) {
+                const Four four = loadFour(&exchange.row[lane.warp][tileEdges * n + lane.g][8 * lane.t + 2 * step]);
+#pragma unroll
+                for (int k = 0; k < 2; k++) {
+                    Fragment<2> numbers;
+                    numbers.set(0, four.of[2 * k]);
+                    numbers.set(1, four.of[2 * k + 1]);
+#pragma unroll
+                    for (int p = 0; p < hiddenTiles; p++) {
+                        float part[4] = {0, 0, 0, 0};
+                        multiplyTile(of[p][k], numbers, part);
+#pragma unroll
+                        for (int r = 0; r < 4; r++)
+                            sum[p][n][r] += part[r];
+                    }
+                }
+            }
+    }
+    __syncwarp();
+#pragma unroll
+    for (int n = 0; n < backwardTiles; n++)
+        if (n < tiles)
+#pragma unroll
+            for (int p = 0; p < hiddenTiles; p++)
+#pragma unroll
+                for (int r = 0; r < 4; r++)
+                    exchange.row[lane.warp][tileEdges * n + 2 * lane.t + r % 2][16 * p + lane.g + r / 2 * 8] =
+                        sum[p][n][r];
+}
+
+// Through the spherical networks of edge e to the receiver's ev, a lane each, by a whole warp.
+__device__ inline Real tileEvGradient(const AttentionArguments<Real> &a, int i, int e, const TiledBackwardShared &s) {
+    const int lane = threadIdx.x % 32;
+    Real byDegree[numDegrees]; // dE/d(squares)
+#pragma unroll
+    for (int d = 0; d < numDegrees; d++)
+        byDegree[d] = 0;
+#pragma unroll
+    for (int unit = lane; unit < hiddenUnits; unit += 32) {
+        const int m = unit / numSphericalHidden, k = unit % numSphericalHidden;
+        Real gradient = 0;
+        for (int block = 0; block < numHeads; block++) // as many as degrees
+            gradient += s.exchange.row[m * numHeads + block][e][k];
+        gradient *= s.hiddenSlope[e][unit];
+        const Real *weight = (m == 0 ? a.weights.spherical0[0] : a.weights.spherical0[1]) + k;
+#pragma unroll
+        for (int d = 0; d < numDegrees; d++)
+            byDegree[d] += weight[d * numSphericalHidden] * gradient;
+    }
+    const int degree = degreeIndex(lane);
+    Real gradient = 0;
+#pragma unroll
+    for (int d = 0; d < numDegrees; d++) {
+        const Real sum = warpSum(byDegree[d]);
+        gradient = d == degree ? sum : gradient;
+    }
+    if (lane >= numEuclidean)
+        return 0;
+    const Real *ev = a.state.evIn + lane;
+    return 2 * gradient * (ev[(long long)i * numEuclidean] - ev[(long long)s.group.sender[e] * numEuclidean]);
+}
+
+// The force through edge e, by one thread.
+__device__ inline void tileForce(const AttentionArguments<Real> &a, int i, int e, TiledBackwardShared &s) {
+    const Real c = a.messageScale[1] * s.group.cutoff[e];
+    const Real *at = a.evGradient + (long long)i * numEuclidean;
+    const Real *from = a.evGradient + (long long)s.group.sender[e] * numEuclidean;
+    Real along = 0;
+    for (int warp = 0; warp < tiledWarps; warp++)
+        along += s.along[warp][e];
+    addEdgeForce(
+        s.group, e, along,
+        [&](int m, auto d) {
+            constexpr int block = decltype(d)::value, parity = parityOf(block);
+            return c * (s.own[block][e] * at[m] + parity * s.other[block][e] * from[m]);
+        },
+        s.forces);
+}
+
+// A gradient by a row of features, by whole warps.
+__device__ inline void storeTileGradient(const TileLane &lane, Four gradient, Real *row) {
+#pragma unroll
+    for (int q = 0; q < 4; q++)
+        gradient.of[q] = sumEdges(gradient.of[q]);
+    if (lane.t == 0)
+        *reinterpret_cast<Four *>(row + lane.feature) = gradient;
+}
+
+template <bool exists> __device__ inline void tiledBackward(const AttentionArguments<Real> &a) {
+    if constexpr (exists) {
+        __shared__ TiledBackwardShared s;
+        static_assert(!exists || sizeof(s) <= 48 * 1024, "what every GPU gives a block without being asked");
+        const int i = blockIdx.x, count = a.edges.count[i];
+        const bool spherical = a.weights.spherical0[0] && a.inputMatters;
+        const TileLane lane = tileLane();
+        TileGradients gradients;
+        s.evGradient[lane.warp][threadIdx.x % 32] = 0;
+        if (threadIdx.x < backwardColumns)
+            clearForces(s.forces, threadIdx.x);
+        const TileGroups<backwardTiles> groups(count);
+        for (int first = 0; first < count; first += groups.tiles * tileEdges) {
+            const int left = (count - first + tileEdges - 1) / tileEdges;
+            const int tiles = left < groups.tiles ? left : groups.tiles, edges = tiles * tileEdges;
+            __syncthreads();
+            loadTileEdges(a, i, first, edges, s.group, s.squares);
+            __syncthreads();
+            loadTileRows(a, edges, s.group, s.squares, s.rows, s.hiddenSlope);
+            __syncthreads();
+            TileSums<backwardTiles> w, slope;
+            tileFilters(a, lane, s.rows, tiles, w, slope);
+            __syncthreads(); // the exchange takes the rows' place
+            if (lane.m == 0)
+                tileGradients<0>(a, i, lane, tiles, w, slope, gradients, s);
+            else
+                tileGradients<1>(a, i, lane, tiles, w, slope, gradients, s);
+            if (spherical)
+                tileHiddenGradients(a, lane, tiles, s.exchange);
+            __syncthreads();
+            if (int(threadIdx.x) < edges) // the first warp, the others go on to ev
+                tileForce(a, i, threadIdx.x, s);
+            if (spherical && lane.warp > 0) {
+                Real evGradient = 0;
+                for (int e = lane.warp - 1; e < edges; e += tiledWarps - 1)
+                    evGradient += tileEvGradient(a, i, e, s);
+                s.evGradient[lane.warp][threadIdx.x % 32] += evGradient;
+            }
+        }
+        __syncthreads();
+        storeForces(s.forces, i, a.forces, a.strain);
+        if (!a.inputMatters)
+            return;
+        const long long row = (long long)i * numFeatures;
+        storeTileGradient(lane, gradients.query, (lane.m == 0 ? a.queryXGradient : a.queryEvGradient) + row);
+        storeTileGradient(lane, gradients.key, (lane.m == 0 ? a.keyXGradient : a.keyEvGradient) + row);
+        if (lane.m == 0)
+            storeTileGradient(lane, gradients.value, a.valueXGradient + row);
+        if (threadIdx.x < numEuclidean) {
+            Real sum = 0;
+            for (int warp = 1; warp < tiledWarps; warp++)
+                sum += s.evGradient[warp][threadIdx.x];
+            a.evInGradient[(long long)i * numEuclidean + threadIdx.x] = sum;
+        }
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(tiledBlock, tiledBlocks)
+    so3kTiledAttentionBackward(AttentionArguments<Real> a) {
+    tiledBackward<useTiles>(a);
+}
+
+} // namespace cuda
+} // namespace so3krates
