@@ -59,6 +59,8 @@ void compute(DevicePotential &potential, Device &device, const System &system, c
     const void *const arrays[] = {tensors.positions.data, tensors.energy, tensors.forces, tensors.charges};
     for (const void *array : arrays)
         device.checkAddress(array, array == tensors.positions.data ? "positions" : "the array for results");
+    if (tensors.cell.data)
+        device.checkAddress(tensors.cell.data, "cell");
     potential.prepare(system, true, tensors.virial);
     device.follow(tensors.stream);
     readInputs(potential, device, system, tensors);

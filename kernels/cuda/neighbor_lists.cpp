@@ -97,9 +97,10 @@ void DeviceNeighborLists::prepare(const Atoms &atoms, const std::vector<int> &of
     const bool sameAtoms = !lastOffsets.empty() && offsets == lastOffsets && shortCutoff == a.shortCutoff &&
                            farCutoff == a.farCutoff && atoms.molecule == a.atoms.molecule &&
                            atoms.offsets == a.atoms.offsets && atoms.atomicNumbers == a.atoms.atomicNumbers;
-    if (sameAtoms && numbers == boxNumbers)
+    if (sameAtoms && numbers == boxNumbers && !boxesMayChange)
         return;
     boxNumbers.clear(); // until all of it is done
+    boxesMayChange = false;
     if (!sameAtoms) {
         lastOffsets.clear();
         a.atoms = atoms;
@@ -191,7 +192,7 @@ bool DeviceNeighborLists::isPrepared(const std::vector<Box> &boxes, bool anyNumb
     if (lastOffsets.empty() || boxes.size() != searchBoxesOnHost.size() || boxNumbers.size() != 9 * boxes.size())
         return false;
     for (size_t m = 0; m < boxes.size(); m++)
-        if (boxes[m].periodic != bool(searchBoxesOnHost[m].periodic) ||
+        if (boxes[m].periodic != bool(searchBoxesOnHost[m].periodic) || (!anyNumbers && boxesMayChange) ||
             (!anyNumbers && !std::equal(boxes[m].vectors[0], boxes[m].vectors[0] + 9, &boxNumbers[9 * m])))
             return false;
     return true;
@@ -205,6 +206,7 @@ void DeviceNeighborLists::enqueue(bool withCells, bool watched) {
     };
     device->clear(a.status, offsetof(ListStatus, nonFiniteEnergy));
     if (withCells) {
+        boxesMayChange = boxesMayChange || !watched;
         BoxArguments b{};
         b.cells = givenVectors.get();
         b.boxes = deviceBoxes.get();
@@ -245,9 +247,11 @@ void DeviceNeighborLists::checkPositions() const {
 
 const ListStatus &DeviceNeighborLists::wait() {
     const ListStatus *told = static_cast<const ListStatus *>(notice->wait());
-    if (told->builds == lastStatus.builds && arguments.atoms.numAtoms > 0) {
-        device->synchronize(); // the event was that of the build before
-        if (told->builds == lastStatus.builds)
+    // Numbers may wrap around, and builds that nobody watched have been counted (forget()) but not told of.
+    const auto isNew = [&] { return int(told->builds - lastStatus.builds) > 0; };
+    if (!isNew() && arguments.atoms.numAtoms > 0) {
+        device->synchronize(); // the event was that of a build before
+        if (!isNew())
             throw DeviceError(
                 "the GPU has told nothing of this evaluation, though all its work is done: its driver does "
                 "not do what a CUDA graph holds. Set SO3KRATES_CUDA_GRAPHS=0, update the driver, and "

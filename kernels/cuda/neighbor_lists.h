@@ -97,6 +97,7 @@ private:
     std::vector<SearchBox> searchBoxesOnHost;
     // What everything was prepared for; no offsets: for nothing.
     std::vector<double> boxNumbers;
+    bool boxesMayChange = false; // a recorded build takes them from device memory whenever it is replayed
     std::vector<int> lastOffsets;
     bool useCells = false; // for any molecule
     unsigned long generations = 0;

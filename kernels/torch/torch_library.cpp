@@ -105,6 +105,10 @@ struct Inputs {
             const int32_t type = cellTensor->dtype();
             if (type != aoti_torch_dtype_float64() && type != aoti_torch_dtype_float32())
                 throw InputError("cell must be float32 or float64: cell.to(torch.float32)");
+            if (cellTensor->gpu() && positions.gpu() && *cellTensor->gpu() != *positions.gpu())
+                throw InputError("cell is on cuda:" + std::to_string(*cellTensor->gpu()) +
+                                 " and the positions are on cuda:" + std::to_string(*positions.gpu()) +
+                                 ": give the cell on their GPU, or on the CPU");
             if (!recording || !cellTensor->gpu())
                 cell = cellTensor->reals("cell");
         }

@@ -24,7 +24,7 @@ EXPORT AOTITorchError aoti_torch_get_current_cuda_stream(int32_t, void **stream)
 #else
 
 struct AtenTensorOpaque {
-    int32_t dtype, device;
+    int32_t dtype, device; // Cpu, or Cuda + the GPU's number
     std::vector<int64_t> sizes, strides;
     char *data;
     std::shared_ptr<char> host; // of a tensor on the CPU
@@ -105,11 +105,11 @@ EXPORT AOTITorchError aoti_torch_get_dtype(AtenTensorHandle tensor, int32_t *dty
     return 0;
 }
 EXPORT AOTITorchError aoti_torch_get_device_type(AtenTensorHandle tensor, int32_t *type) {
-    *type = tensor->device;
+    *type = tensor->device == Cpu ? Cpu : Cuda;
     return 0;
 }
-EXPORT AOTITorchError aoti_torch_get_device_index(AtenTensorHandle, int32_t *index) {
-    *index = 0;
+EXPORT AOTITorchError aoti_torch_get_device_index(AtenTensorHandle tensor, int32_t *index) {
+    *index = tensor->device - Cuda;
     return 0;
 }
 EXPORT AOTITorchError aoti_torch_empty_strided(int64_t dim, const int64_t *sizes, const int64_t *strides, int32_t dtype,
@@ -120,7 +120,7 @@ EXPORT AOTITorchError aoti_torch_empty_strided(int64_t dim, const int64_t *sizes
     own->sizes.assign(sizes, sizes + dim);
     own->strides.assign(strides, strides + dim);
     const size_t bytes = (countOf(*own) * itemBytes(dtype) + 15) / 16 * 16;
-    if (device == Cuda) {
+    if (device != Cpu) {
         if (poolBegin + bytes > poolEnd)
             return 1;
         own->data = poolBegin;

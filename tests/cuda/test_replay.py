@@ -109,3 +109,32 @@ def test_after_an_evaluation_that_broke_off(make):
     assert not potential.finish()
     run(potential, DENSE)
     assert_same_bits(potential.buffers(), DENSE.run(make()))
+
+
+def test_after_builds_that_nobody_watched(make, emulated):
+    """They were counted and not told of: what was told before them is not taken for the next evaluation's lists."""
+    potential = make()
+    run(potential, SPARSE)
+    positions, numbers = SPARSE.positions.copy(), SPARSE.numbers
+    results = [np.zeros(shape) for shape in (1, positions.shape, len(numbers), (3, 3))]
+    for array in (positions, *results):
+        potential.device.adopt(array.ctypes.data, array.nbytes)
+    tensors = emulated("odd_double").Tensors(
+        positions.ctypes.data, 0, *(array.ctypes.data for array in results), False, False
+    )
+    no_cells = np.zeros((0, 3, 3))
+    potential.compute_tensors(numbers, no_cells, tensors)
+    potential.record_tensors(numbers, no_cells, tensors)
+    for _ in range(2):
+        potential.replay()
+    SPARSE.prepare(potential)
+    potential.device.launches_left = 1
+    with pytest.raises(RuntimeError, match="launch that the test lets fail"):
+        potential.enqueue()
+    potential.device.replays = "late"
+    DENSE.prepare(potential)
+    potential.record()
+    potential.replay()
+    assert not potential.finish()
+    run(potential, DENSE)
+    assert_same_bits(potential.buffers(), DENSE.run(make()))

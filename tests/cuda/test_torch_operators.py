@@ -73,10 +73,14 @@ def test_the_driver_rules_are_kept(results):
 
 
 def test_a_graph_without_a_call_before_is_refused(results):
-    for name in ("first call", "another system before", "a second graph without a call"):
+    for name in ("first call", "another system before", "a second graph without a call", "boxes on both"):
         assert "call it once outside of the graph, which takes over" in results["refused"][name], name
     assert "cell must be float32 or float64" in results["refused"]["whole numbers in the cell"]
     assert "give atomic_numbers, model and model_file on the CPU" in results["refused"]["numbers on the GPU"]
+
+
+def test_a_cell_on_another_gpu_is_refused(results):
+    assert "cell is on cuda:1 and the positions are on cuda:0" in results["refused"]["cell on another GPU"]
 
 
 def test_atoms_at_one_place_in_a_replay(results):

@@ -46,7 +46,7 @@ stream = handle("cuStreamCreate", 1)
 
 
 class Tensor:
-    """A tensor and a view of its values."""
+    """A tensor and a view of its values. on_gpu: 1 plus the GPU's number; 0: on the CPU."""
 
     def __init__(self, values, dtype, on_gpu):
         values = np.asarray(values, dtype)
@@ -208,5 +208,19 @@ second.destroy()
 out["kept"] = driver.stub_memory_blocks() == before
 other()
 out["given_back"] = before - driver.stub_memory_blocks()
+
+# Boxes that a replay takes from the GPU are not those that another call of the graph has on the CPU.
+box()
+on_cpu = Operator("box", cell_on_gpu=False)
+out["refused"]["boxes on both"] = refused(lambda: (box(), on_cpu()))
+elsewhere = Operator("box")
+elsewhere.cell = Tensor(systems["box_cell"], np.float64, 2)
+try:
+    elsewhere()
+except RuntimeError as error:
+    out["refused"]["cell on another GPU"] = str(error)
+# As in a thread whose first call to the driver is ours.
+call("cuCtxSetCurrent", None)
+out["errors"]["no current context"] = box.error(box())
 out["first_error"] = driver.stub_first_error().decode()
 print("RESULTS " + json.dumps(out))

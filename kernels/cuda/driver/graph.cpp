@@ -42,6 +42,8 @@ void Graph::launch(CUstream stream) const {
 }
 
 std::optional<CallersRecording> recordingOn(void *stream) {
+    if (!stream) // the default stream is never recorded, and asking would need a current context
+        return std::nullopt;
     const std::shared_ptr<const Driver> driver = Driver::get();
     int status = CU_STREAM_CAPTURE_STATUS_NONE;
     CallersRecording recording{};
