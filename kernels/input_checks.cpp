@@ -7,7 +7,8 @@
 namespace so3krates {
 
 namespace {
-constexpr double largestPosition = 1e8; // Å
+constexpr double largestPosition = 1e8;  // Å
+constexpr double largestLrCutoff = 1000; // Å, as in model files: single precision takes its unit of length from it
 } // namespace
 
 Options completeOptions(const Model &model, Options options) {
@@ -18,6 +19,8 @@ Options completeOptions(const Model &model, Options options) {
         options.dispersionSwitchWidth = h.dispersionSwitchWidth;
     if (!(options.lrCutoff > 0))
         throw InputError("lr_cutoff must be a positive length, or none");
+    if (options.lrCutoff > largestLrCutoff && !std::isinf(options.lrCutoff))
+        throw InputError("lr_cutoff may be 1000 Å at most, or none for no cutoff at all");
     if (!(options.dispersionSwitchWidth > 0) || std::isinf(options.dispersionSwitchWidth))
         throw InputError("dispersion_switch_width must be a positive length");
     return options;

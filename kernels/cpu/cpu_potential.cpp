@@ -3,6 +3,8 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <exception>
+#include <mutex>
 
 #include "cpu/embedding.h"
 #include "cpu/kernel_table.h"
@@ -54,9 +56,19 @@ public:
     Stages(int threads, int stages, StageClock &clock) : barrier(threads), next(stages), clock(clock) {}
     template <class Work> void run(Turn &turn, const char *name, int tasks, const Work &work) {
         std::atomic<int> &counter = next[turn.stage];
-        for (int task = counter++; task < tasks; task = counter++)
-            work(task);
+        try {
+            for (int task = counter++; task < tasks; task = counter++)
+                work(task);
+        } catch (...) { // memory is short; the others are waiting at the barrier
+            std::lock_guard<std::mutex> lock(mutex);
+            failure = std::current_exception();
+        }
         finish(turn, name);
+    }
+    // To be called when all threads are through.
+    void rethrow() const {
+        if (failure)
+            std::rethrow_exception(failure);
     }
     // One thread's work while the others wait.
     template <class Work> void alone(Turn &turn, const char *name, const Work &work) {
@@ -73,6 +85,8 @@ private:
     Barrier barrier;
     std::vector<std::atomic<int>> next;
     StageClock &clock;
+    std::mutex mutex;
+    std::exception_ptr failure;
 };
 
 } // namespace
@@ -323,7 +337,8 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
     terms.slopeAtCutoff = T(longRange.slopeAtCutoff);
     terms.dispersionOn = T(longRange.dispersionOn);
     terms.gammaScale = T(longRange.gammaScale);
-    longRangeGrid.setCoordinates(terms);
+    if (hasLongRange)
+        longRangeGrid.setCoordinates(terms);
     terms.charge = workspace.longRangeAtoms.charge.get();
     terms.ratio = workspace.longRangeAtoms.ratio.get();
     terms.freePolarizability = workspace.longRangeAtoms.freePolarizability.get();
@@ -430,6 +445,7 @@ template <class T> void CpuPotential<T>::compute(const System &given, const Resu
         });
         atoms("forces", [&](int begin, int n) { collectForces(begin, begin + n, strain, forces); });
     });
+    stages.rethrow();
     summarize(system, results);
     clock.ends("sums and checks");
 }

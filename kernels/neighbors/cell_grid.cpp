@@ -46,7 +46,7 @@ uint64_t CellGrid::key(const int place[3]) const {
 
 void CellGrid::build(const Box &box, const double *positions, int begin, int end, double cutoff) {
     // Half-sized cells fit a long cutoff's sphere better: fewer distances to look at.
-    const double size = cutoff > 8 ? cutoff / 2 : cutoff;
+    double size = cutoff > 8 ? cutoff / 2 : cutoff;
     const int n = end - begin;
     periodic = box.periodic;
     double low[3] = {0, 0, 0};
@@ -62,13 +62,20 @@ void CellGrid::build(const Box &box, const double *positions, int begin, int end
         }
         reachLength = std::max({along[0], along[1], along[2]});
     } else {
+        double extent = 1;
         for (int k = 0; k < 3; k++) {
+            double high = -INFINITY;
             low[k] = INFINITY;
-            for (int i = begin; i < end; i++)
+            for (int i = begin; i < end; i++) {
                 low[k] = std::min(low[k], positions[3L * i + k]);
-            reach[k] = int(std::ceil(cutoff / size));
+                high = std::max(high, positions[3L * i + k]);
+            }
+            extent = std::max(extent, high - low[k]);
         }
-        reachLength = size * (reach[0] + 1);
+        size = std::max(size, extent / (mostCells - 1));
+        for (int &cells : reach)
+            cells = int(std::ceil(cutoff / size));
+        reachLength = std::min(size * (reach[0] + 1), extent);
     }
     images.set(box, range);
 
@@ -82,8 +89,7 @@ void CellGrid::build(const Box &box, const double *positions, int begin, int end
                 const double f = x[0] * box.inverse[0][k] + x[1] * box.inverse[1][k] + x[2] * box.inverse[2][k];
                 place[k] = std::min(std::max(int(std::floor(f * count[k])), 0), count[k] - 1);
             } else {
-                // What lies beyond the last cell counts to it: its neighbors do so too.
-                place[k] = int(std::min((x[k] - low[k]) / size, double(mostCells - 1)));
+                place[k] = int((x[k] - low[k]) / size);
             }
         }
         numbers[a] = cells.findOrAdd(key(place));

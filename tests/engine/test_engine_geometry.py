@@ -262,3 +262,23 @@ def test_molecule_in_a_huge_box_is_free(random_potential):
     free = compute(random_potential, MOLECULE.atomic_numbers, MOLECULE.positions, None)
     boxed = compute(random_potential, MOLECULE.atomic_numbers, MOLECULE.positions, 200.0 * np.eye(3))
     assert_same(boxed, free, 1e-11)
+
+
+@pytest.mark.parametrize("outlier", [None, -7e6, 9e7])
+@pytest.mark.parametrize("lr_cutoff", [12.0, 1000.0])
+def test_long_range_in_single_precision_wherever_atoms_are(so3lr, outlier, lr_cutoff):
+    """Cells and units of length are made for the extent: one lost atom changes nothing for the others."""
+    case = load_case("ac_ala3_nhme")
+    numbers, positions = case.atomic_numbers, np.asarray(case.positions)
+    if outlier is not None:
+        numbers, positions = np.append(numbers, 10), np.vstack([positions, 3 * [outlier]])
+    single, double = (
+        Potential(so3lr, precision=precision, lr_cutoff=lr_cutoff, threads=1, allow_untrained_elements=True).compute(
+            numbers, positions
+        )
+        for precision in ("single", "double")
+    )
+    assert np.abs(single.forces - double.forces).max() < 2e-5
+    for part in ("electrostatics", "dispersion"):
+        assert abs(single.energy_parts[part] - double.energy_parts[part]) < 1e-4
+        assert abs(double.energy_parts[part]) > 0.1

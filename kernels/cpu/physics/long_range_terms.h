@@ -9,7 +9,7 @@ namespace so3krates::cpu {
 constexpr int longRangeSlack = 16;
 
 // Coordinates of which differences are taken. Single precision: whole multiples of a small length modulo 2^32, which
-// gives the difference of two near atoms to about 1e-8 Å wherever they are, for one subtraction.
+// gives the difference of two near atoms to 3e-8 Å (at a cutoff of 12 Å) wherever they are, for one subtraction.
 template <class T> struct LongRangeCoordinate;
 template <> struct LongRangeCoordinate<float> {
     using Type = uint32_t;
