@@ -30,12 +30,22 @@ static bool leavesOut(const NonbondedForce &nonbonded, const std::vector<int> &r
     return pairs == atoms * (atoms - 1) / 2;
 }
 
+// Or may get some by a Context parameter.
 static bool hasCharges(const NonbondedForce &nonbonded, const std::vector<int> &region) {
-    return std::any_of(region.begin(), region.end(), [&](int particle) {
-        double charge, sigma, epsilon;
-        nonbonded.getParticleParameters(particle, charge, sigma, epsilon);
-        return charge != 0;
-    });
+    std::vector<double> charges(nonbonded.getNumParticles());
+    for (int particle : region) {
+        double sigma, epsilon;
+        nonbonded.getParticleParameters(particle, charges[particle], sigma, epsilon);
+    }
+    for (int k = 0; k < nonbonded.getNumParticleParameterOffsets(); k++) {
+        std::string parameter;
+        int particle;
+        double scale, sigma, epsilon;
+        nonbonded.getParticleParameterOffset(k, parameter, particle, scale, sigma, epsilon);
+        if (scale != 0)
+            charges[particle] = scale;
+    }
+    return std::any_of(region.begin(), region.end(), [&](int particle) { return charges[particle] != 0; });
 }
 
 ImageCheck::ImageCheck(const OpenMM::System &system, const SO3kratesForce &force) {
@@ -62,11 +72,12 @@ ImageCheck::ImageCheck(const OpenMM::System &system, const SO3kratesForce &force
 static double smallestHeight(const Box &box) { return *std::min_element(box.heights, box.heights + 3); }
 
 bool ImageCheck::isNeeded(const double *cell) const {
-    // In a box twice as wide as the cutoff at most one image of a pair is within it.
+    // In a box twice as wide as the cutoff at most one image of a pair is within it, and OpenMM's rounding finds it.
     return kind != Nothing && (kind != NearestAndAll || smallestHeight(Box::from(cell)) < 2 * reach);
 }
 
-// Only if true there is nothing more to look at.
+// Only if true there is nothing more to look at: no image but the given one is within reach, and where that one is,
+// OpenMM's rounding leaves it alone.
 bool ImageCheck::isSafe(const std::vector<double> &positions, const Box &box) const {
     double low[6], high[6]; // fractions of the box, then Å
     std::fill(low, low + 6, INFINITY);
@@ -89,19 +100,17 @@ bool ImageCheck::isSafe(const std::vector<double> &positions, const Box &box) co
     return true;
 }
 
-// Whether OpenMM takes another image than the given one for the nearest (its boxes are in reduced form).
-static bool hasNearerImage(const double *displacement, const Box &box) {
-    double r[3] = {displacement[0], displacement[1], displacement[2]};
-    for (int k = 2; k >= 0; k--) {
-        const double n = std::floor(r[k] / box.vectors[k][k] + 0.5);
-        if (n != 0)
-            return true;
-    }
-    return false;
+// Whether this is the image of a pair that OpenMM takes for the nearest: it rounds along z, y and x, one after the
+// other (its boxes are in reduced form). In a skewed box another image may be nearer.
+static bool isOpenMMsNearest(const double *displacement, const Box &box) {
+    for (int k = 0; k < 3; k++)
+        if (std::floor(displacement[k] / box.vectors[k][k] + 0.5) != 0)
+            return false;
+    return true;
 }
 
-bool ImageCheck::isWrong(const double *r, bool isItself, const Box &box) const {
-    int first[3], last[3], seen = 0, others = 0;
+bool ImageCheck::isWrong(const double *r, const Box &box) const {
+    int first[3], last[3], others = 0; // images within reach that the exception does not stand for
     for (int k = 0; k < 3; k++) {
         const double fraction = r[0] * box.inverse[0][k] + r[1] * box.inverse[1][k] + r[2] * box.inverse[2][k];
         first[k] = int(std::ceil(-fraction - reach / box.heights[k]));
@@ -110,19 +119,16 @@ bool ImageCheck::isWrong(const double *r, bool isItself, const Box &box) const {
     for (int a = first[0]; a <= last[0]; a++)
         for (int b = first[1]; b <= last[1]; b++)
             for (int c = first[2]; c <= last[2]; c++) {
-                double square = 0;
+                double image[3], square = 0;
                 for (int k = 0; k < 3; k++) {
-                    const double x = r[k] + a * box.vectors[0][k] + b * box.vectors[1][k] + c * box.vectors[2][k];
-                    square += x * x;
+                    image[k] = r[k] + a * box.vectors[0][k] + b * box.vectors[1][k] + c * box.vectors[2][k];
+                    square += image[k] * image[k];
                 }
-                if (square < reach * reach) {
-                    seen++;
-                    others += a != 0 || b != 0 || c != 0;
-                }
+                const bool isGiven = a == 0 && b == 0 && c == 0;
+                if (square < reach * reach)
+                    others += kind == NearestAndAll ? !isOpenMMsNearest(image, box) : !isGiven;
             }
-    if (kind == NearestAndAll && !isItself)
-        return seen > 1;
-    return others > 0 || (kind == NearestAndGiven && hasNearerImage(r, box));
+    return others > 0 || (kind == NearestAndGiven && !isOpenMMsNearest(r, box));
 }
 
 void ImageCheck::check(const std::vector<double> &positions, const double *cell) const {
@@ -138,7 +144,7 @@ void ImageCheck::check(const std::vector<double> &positions, const double *cell)
             double r[3];
             for (int k = 0; k < 3; k++)
                 r[k] = positions[3 * j + k] - positions[3 * i + k];
-            if (isWrong(r, i == j, box))
+            if (isWrong(r, box))
                 fail(i, j, box);
         }
 }
@@ -157,8 +163,8 @@ void ImageCheck::fail(int i, int j, const Box &box) const {
         "nonbondedForce.setExceptionsUsePeriodicBoundaryConditions(True), as OpenMM-ML does";
     switch (kind) {
     case NearestAndAll:
-        throw so3krates::InputError(where + " see two periodic images of one another within lr_cutoff (" + distance +
-                                    "), of which the force field's Ewald sum leaves out one only, so that the other is "
+        throw so3krates::InputError(where + " see an image of one another within lr_cutoff (" + distance +
+                                    ") that is not the one which the force field's Ewald sum leaves out, so that it is "
                                     "counted twice. Make the box " +
                                     nanometers(2 * reach) +
                                     " wide, or wider than the region by lr_cutoff, or lr_cutoff shorter");

@@ -2,10 +2,10 @@
 // A region within a periodic force field: whether each pair of its atoms is computed once, in every periodic image.
 //
 // The force field leaves a pair of the region out by an exception, which stands for one image of the pair: the one that
-// the positions are in, or the nearest one if the NonbondedForce's exceptions are periodic. All its other images are
-// left out too where they are within the force field's cutoff, and are in an Ewald sum beyond. The model computes all
-// images within lr_cutoff if the force is periodic, else the one that the positions are in. So images other than the
-// exception's must be far away.
+// the positions are in, or the nearest one, as OpenMM rounds, if the NonbondedForce's exceptions are periodic. All its
+// other images are left out too where they are within the force field's cutoff, and are in an Ewald sum beyond. The
+// model computes all images within lr_cutoff if the force is periodic, else the one that the positions are in. So
+// images other than the exception's must be far away.
 
 #include <vector>
 
@@ -27,12 +27,12 @@ public:
 
 private:
     bool isSafe(const std::vector<double> &positions, const so3krates::Box &box) const;
-    bool isWrong(const double *displacement, bool isItself, const so3krates::Box &box) const;
+    bool isWrong(const double *displacement, const so3krates::Box &box) const;
     [[noreturn]] void fail(int i, int j, const so3krates::Box &box) const;
 
     enum { // what the force field leaves out, what the model computes
         Nothing,
-        NearestAndAll, // wrong if the model sees a pair twice
+        NearestAndAll, // wrong if the model sees another image than OpenMM's nearest
         GivenAndAll,   // the given image; wrong if the model sees another one
         NearestAndGiven,
         GivenAndGiven
