@@ -5,7 +5,6 @@ Units here are Å, eV and elementary charges; `openmm_so3krates.SO3kratesForce` 
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
 import os
@@ -58,7 +57,8 @@ class Potential:
     """A frozen SO3krates model ready to compute (Frank et al., Nat. Commun. 2024; SO3LR: Kabylda et al., JACS 2025).
 
     It may be shared between Python threads: calls take turns, each with all threads of the potential. It never changes,
-    so copies of it are the same object; pickled, it holds the whole model file (SO3LR: 2 MB) and makes itself anew.
+    so copies of it are the same object; pickled, it holds the whole model file (SO3LR: 2 MB) and makes itself anew, a
+    subclass with its attributes.
 
     Args:
         model: name of an installed model ("so3lr"), path of a model file, or a `Model`.
@@ -114,9 +114,12 @@ class Potential:
     def __deepcopy__(self, memo: dict) -> Potential:
         return self
 
-    def __reduce__(self):
-        settings = self._settings | {"threads": self._settings["threads"] or None}
-        return functools.partial(Potential, self.model, **settings), ()
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in self.__dict__.items() if name != "_engine"}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._engine = _engine.Potential(model=self.model, **self._settings)
 
     @property
     def threads(self) -> int:

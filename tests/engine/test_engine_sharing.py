@@ -1,5 +1,7 @@
 """One Potential used by several Python threads, or by a process and its fork."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -59,3 +61,25 @@ def test_fork(so3lr):
         [sys.executable, "-c", FORK, package, so3lr], capture_output=True, text=True, timeout=120, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+class Labelled(openmm_so3krates.Potential):
+    """A subclass with another signature and an attribute."""
+
+    def __init__(self, label, model):
+        super().__init__(model, lr_cutoff=7, threads=2, precision="double")
+        self.label = label
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_pickles_of_subclasses(random_potential, protocol):
+    potential = Labelled("water", random_potential.model)
+    assert copy.copy(potential) is potential and copy.deepcopy(potential) is potential
+    other = pickle.loads(pickle.dumps(potential, protocol))
+    assert type(other) is Labelled and other.label == "water" and other is not potential
+    assert (other.threads, other.implementation) == (2, potential.implementation)
+    system = SYSTEMS[1]
+    forces = [
+        each.compute(system.atomic_numbers, system.positions, **system.call).forces for each in (other, potential)
+    ]
+    assert np.array_equal(*forces)
