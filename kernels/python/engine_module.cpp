@@ -220,7 +220,11 @@ PYBIND11_MODULE(_engine, m) {
                         [](const py::tuple &state) {
                             return std::const_pointer_cast<Model>(
                                 Model::fromBytes(state[0].cast<std::string>(), state[1].cast<std::string>()));
-                        }));
+                        }))
+        // Python's protocols 0 and 1 would make the object without pybind11, which ends the process.
+        .def("__reduce_ex__", [](const py::object &self, int protocol) {
+            return py::module_::import("builtins").attr("object").attr("__reduce_ex__")(self, std::max(protocol, 2));
+        });
     py::class_<PythonPotential>(m, "Potential")
         .def(py::init([](const std::shared_ptr<Model> &model, const std::string &device, const std::string &precision,
                          std::optional<double> lrCutoff, std::optional<double> width, int threads, bool untrained,

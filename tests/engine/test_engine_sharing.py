@@ -71,7 +71,7 @@ class Labelled(openmm_so3krates.Potential):
         self.label = label
 
 
-@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickles_of_subclasses(random_potential, protocol):
     potential = Labelled("water", random_potential.model)
     assert copy.copy(potential) is potential and copy.deepcopy(potential) is potential
