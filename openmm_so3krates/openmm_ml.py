@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numbers
 import os
+import warnings
 from collections.abc import Iterable
 
 import openmm
@@ -54,7 +55,8 @@ class SO3kratesPotentialImpl(MLPotentialImpl):
 
     The model is periodic if the topology has a box, as in OpenMM-ML's other potentials.
 
-    Raises `ModelError` if the model cannot be loaded, `ValueError` or `TypeError` if an argument cannot be used.
+    Raises `ModelError` if the model cannot be loaded, `ValueError` or `TypeError` if an argument cannot be used. Warns
+    of interpolation in a box in which nobody would see that pairs of the region are counted twice.
     """
 
     def __init__(self, model: str | os.PathLike) -> None:
@@ -110,9 +112,29 @@ class SO3kratesPotentialImpl(MLPotentialImpl):
                 f"{error}; give the right charge and multiplicity (unpaired electrons plus one) of the atoms the "
                 "model computes"
             ) from None
+        if periodic and atoms is not None and not system.getNumForces():  # so OpenMM-ML calls it to interpolate
+            _warn_of_small_box(topology, force)
         force.setForceGroup(forceGroup)
         system.addForce(force)
 
     def getMLLongRange(self) -> bool:
         """False: the model's long range ends at its cutoff, so beyond it periodic images are the force field's."""
         return False
+
+
+def _warn_of_small_box(topology: openmm.app.Topology, force: openmm.Force) -> None:
+    """Inside a CustomCVForce the force cannot see the NonbondedForce whose images it would check."""
+    import numpy as np
+
+    if force.getLRCutoff() is None:
+        return  # refused when the Context is made
+    box = np.array(topology.getPeriodicBoxVectors().value_in_unit(unit.nanometer))
+    height = 1 / np.linalg.norm(np.linalg.inv(box), axis=0).max()
+    needed = 2 * force.getLRCutoff().value_in_unit(unit.nanometer)
+    if height < needed * (1 - 1e-6):
+        warnings.warn(
+            f"the box is {height:.3g} nm from face to face, less than 2 lrCutoff ({needed:.3g} nm). With "
+            "interpolate=True nobody sees if a pair of the region is counted twice, by model and force field: make the "
+            "box larger, or see that it is wider than the region by lrCutoff",
+            stacklevel=2,
+        )

@@ -65,9 +65,8 @@ class Potential:
         device: "cpu", "cuda" or "cuda:1" and so on: a GPU by its number; "cuda" alone is the one in use (by torch,
             CuPy, ...) or the first. Its kernels are compiled for the model when it is first used, and kept on disk.
         precision: "single" (float32 arithmetic, energies summed in float64) or "double".
-        lr_cutoff: Å, at most 1000, cutoff of electrostatics and dispersion; None for none, which periodic systems do not
-            allow.
-            With a cutoff energies contain a constant that depends on it.
+        lr_cutoff: Å, at most 1000, cutoff of electrostatics and dispersion; None for none, which periodic systems do
+            not allow. With a cutoff energies contain a constant that depends on it.
         dispersion_switch_width: Å below `lr_cutoff` over which dispersion is switched off; None: the model's.
         threads: number of threads, up to 4096; None: one per processor this process may use. Results do not depend on
             it; a GPU uses none.

@@ -1,7 +1,9 @@
 """The potentials of OpenMM-ML: entry points, arguments, whole and mixed Systems, interpolation."""
 
+import copy
 import importlib
 import sys
+import warnings
 
 import numpy as np
 import openmm
@@ -141,6 +143,26 @@ def test_box_of_topology_and_force_field_must_agree(so3lr, solvated_box, has_box
     message = "the topology has a box, but" if has_box else "is periodic, but the topology has no box"
     with pytest.raises(ValueError, match=message):
         MLPotential("so3lr").createMixedSystem(topology, system, REGION)
+
+
+def test_interpolation_in_a_small_box(so3lr, drop):
+    """Warned of, since a force inside a CustomCVForce cannot see what is counted twice."""
+    topology = copy.deepcopy(drop.topology)
+    dodecahedron = [[1, 0, 0], [0, 1, 0], [0.5, 0.5, 0.5**0.5]]  # 0.707 from face to face
+
+    def create(edge, interpolate):
+        topology.setPeriodicBoxVectors(edge * np.array(dodecahedron) * unit.nanometer)
+        mm = drop.mm_system()
+        (nonbonded,) = (force for force in mm.getForces() if isinstance(force, openmm.NonbondedForce))
+        nonbonded.setNonbondedMethod(openmm.NonbondedForce.PME)
+        MLPotential("so3lr").createMixedSystem(topology, mm, REGION, interpolate=interpolate, lrCutoff=1.0)
+
+    with pytest.warns(UserWarning, match=r"box is 1.98 nm from face to face, less than 2 lrCutoff \(2 nm\)"):
+        create(2.8, True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        create(2.8, False)
+        create(2.84, True)
 
 
 @pytest.mark.parametrize("interpolate", [False, True])
