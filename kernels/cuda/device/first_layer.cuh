@@ -68,8 +68,7 @@ extern "C" __global__ void __launch_bounds__(32 * firstLayerWarps) so3kFirstLaye
             s.alpha[h][lane] = c * splineValue<false>(piece + h, a.tableRow, t, unused);
 #pragma unroll
         for (int d = 0; d < numDegrees; d++)
-            s.alpha[numHeads + d][lane] =
-                c * splineValue<false>(piece + 2 * numHeads + d, a.tableRow, t, unused);
+            s.alpha[numHeads + d][lane] = c * splineValue<false>(piece + 2 * numHeads + d, a.tableRow, t, unused);
         __syncwarp();
         const int edges = count - first < 32 ? count - first : 32;
         for (int k = lane; k < sums; k += 32) {
