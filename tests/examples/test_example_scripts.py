@@ -76,7 +76,7 @@ def test_water_npt(so3lr, tmp_path):
 
 
 def test_ml_mm(so3lr, tmp_path, capsys):
-    run("ml_mm", "--steps", 40, "--frames", 4, "--edge", 1.9, "--output", tmp_path)
+    run("ml_mm", "--steps", 40, "--frames", 4, "--edge", 2.2, "--output", tmp_path)
     frames = mdtraj.load(tmp_path / "trajectory.dcd", top=tmp_path / "start.pdb")
     assert frames.n_frames == 4
     assert_molecules_are_sound(frames)
