@@ -1,7 +1,6 @@
 #include "neighbors/neighbor_list.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 
 #include "threads/parallel.h"

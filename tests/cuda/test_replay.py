@@ -94,12 +94,10 @@ def test_a_driver_that_executes_nothing(make):
     assert_same_bits(potential.buffers(), batch.run(make()))
 
 
-def test_after_an_evaluation_that_broke_off(make):
-    """What it had told of its lists is not taken for the next one's."""
-    potential = make()
-    run(potential, SPARSE)
+def break_off_and_go_on(make, potential, launches):
+    """An evaluation that fails after so many launches; then a replay whose event comes too early, of longer rows."""
     SPARSE.prepare(potential)
-    potential.device.launches_left = 5
+    potential.device.launches_left = launches
     with pytest.raises(RuntimeError, match="launch that the test lets fail"):
         potential.enqueue()
     potential.device.replays = "late"
@@ -109,6 +107,13 @@ def test_after_an_evaluation_that_broke_off(make):
     assert not potential.finish()
     run(potential, DENSE)
     assert_same_bits(potential.buffers(), DENSE.run(make()))
+
+
+def test_after_an_evaluation_that_broke_off(make):
+    """What it had told of its lists is not taken for the next one's."""
+    potential = make()
+    run(potential, SPARSE)
+    break_off_and_go_on(make, potential, launches=5)
 
 
 def test_after_builds_that_nobody_watched(make, emulated):
@@ -127,14 +132,4 @@ def test_after_builds_that_nobody_watched(make, emulated):
     potential.record_tensors(numbers, no_cells, tensors)
     for _ in range(2):
         potential.replay()
-    SPARSE.prepare(potential)
-    potential.device.launches_left = 1
-    with pytest.raises(RuntimeError, match="launch that the test lets fail"):
-        potential.enqueue()
-    potential.device.replays = "late"
-    DENSE.prepare(potential)
-    potential.record()
-    potential.replay()
-    assert not potential.finish()
-    run(potential, DENSE)
-    assert_same_bits(potential.buffers(), DENSE.run(make()))
+    break_off_and_go_on(make, potential, launches=1)

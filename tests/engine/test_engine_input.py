@@ -111,6 +111,12 @@ def test_a_cutoff_far_larger_than_the_box(so3lr):
         potential.compute(NUMBERS, POSITIONS, cell=10 * np.eye(3))
 
 
+def test_a_long_range_cutoff_out_of_range(so3lr):
+    for bad in (1001.0, 1e30, 0.0, -1.0):
+        with pytest.raises(ValueError, match="lr_cutoff"):
+            Potential(so3lr, lr_cutoff=bad)
+
+
 @pytest.mark.parametrize("precision", ["single", "double"])
 @pytest.mark.parametrize("state", [{"charge": 1e300}, {"spin": 1e300}, {"charge": -1e300, "spin": 1e300}])
 def test_results_that_are_not_finite(so3lr, precision, state):
