@@ -267,11 +267,13 @@ def test_molecule_in_a_huge_box_is_free(random_potential):
 @pytest.mark.parametrize("outlier", [None, -7e6, 9e7])
 @pytest.mark.parametrize("lr_cutoff", [12.0, 1000.0])
 def test_long_range_in_single_precision_wherever_atoms_are(so3lr, outlier, lr_cutoff):
-    """Cells and units of length are made for the extent: one lost atom changes nothing for the others."""
+    """Cells and units of length are made for the extent: lost atoms change nothing for the others."""
     case = load_case("ac_ala3_nhme")
     numbers, positions = case.atomic_numbers, np.asarray(case.positions)
     if outlier is not None:
-        numbers, positions = np.append(numbers, 10), np.vstack([positions, 3 * [outlier]])
+        # and two that are near, modulo the range of the coordinates at either cutoff
+        others = [3 * [outlier], [1283.0, 0, 0], [81923.0, 0, 0]]
+        numbers, positions = np.append(numbers, [10, 10, 10]), np.vstack([positions, others])
     single, double = (
         Potential(so3lr, precision=precision, lr_cutoff=lr_cutoff, threads=1, allow_untrained_elements=True).compute(
             numbers, positions
