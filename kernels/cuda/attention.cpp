@@ -1,5 +1,6 @@
 #include "cuda/attention.h"
 
+#include <algorithm>
 #include <string>
 
 #include "cuda/device/attention_layout.h"
@@ -42,9 +43,12 @@ std::vector<double> basisParameters(const Model &model) { return RadialBasisFunc
 
 template <class T>
 void launchAttentionForward(Device &device, const Hyperparameters &hyper, const AttentionArguments<T> &arguments) {
-    if (arguments.weights.jointTable)
-        launchPerAtom(device, "so3kTiledAttentionForward", tiledThreadsOf(hyper), arguments);
-    else
+    if (arguments.weights.jointTable) {
+        const unsigned threads = unsigned(tiledThreadsOf(hyper));
+        const unsigned most = unsigned(device.numMultiprocessors()) * tiledBlocksPerMultiprocessor(threads);
+        const LaunchSize size{std::min(unsigned(arguments.atoms.numAtoms), most), threads};
+        device.launch("so3kTiledAttentionForward", size, &arguments, sizeof(arguments));
+    } else
         launchPerAtom(device, "so3kAttentionForward", threadsOf(hyper), arguments);
 }
 

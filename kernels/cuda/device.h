@@ -54,7 +54,8 @@ public:
     // Throws DeviceError unless kernels can use this address.
     virtual void checkAddress(const void *pointer, const std::string &what) const = 0;
     virtual bool hasTensorCores() const = 0; // and they are wanted (SO3KRATES_TENSOR_CORES)
-    virtual std::string name() const = 0;    // "NVIDIA H200, sm_90" or "emulated"
+    virtual int numMultiprocessors() const = 0;
+    virtual std::string name() const = 0; // "NVIDIA H200, sm_90" or "emulated"
 };
 
 } // namespace so3krates::cuda

@@ -43,6 +43,7 @@ public:
     void recordInto(void *, const std::function<void()> &work) override { work(); }
     void checkAddress(const void *, const std::string &) const override {}
     bool hasTensorCores() const override { return wantTensorCores(); } // as of GPUs from compute capability 8.0 on
+    int numMultiprocessors() const override { return 1; }
     std::string name() const override { return "counted"; }
 
 private:

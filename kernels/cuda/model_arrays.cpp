@@ -33,6 +33,11 @@ template <class T> const double *ModelArrays<T>::putDoubles(const std::vector<do
     return doubleBuffers.back().upload(values);
 }
 
+template <class T> const unsigned *ModelArrays<T>::putWords(const std::vector<unsigned> &words) {
+    wordBuffers.emplace_back(device);
+    return wordBuffers.back().upload(words);
+}
+
 // As it stands in the file. A weight [out][in] is then the transpose of the layout for the way forward.
 template <class T> const T *ModelArrays<T>::tensor(const Model &model, const std::string &name) {
     return put(model.tensor(name).data);
@@ -118,21 +123,16 @@ void ModelArrays<T>::addTiles(const Model &model, const RadialTable *table, int 
     const Hyperparameters &h = model.hyperparameters();
     if (!std::is_same<T, float>::value || !device->hasTensorCores() || !haveTiles(h, table))
         return;
-    const std::string attention = "layers." + std::to_string(layer) + ".attention.filter_";
-    const std::vector<double> *spherical[2] = {};
-    for (int filter = 0; filter < 2; filter++) {
-        if (w.spherical0[filter])
-            spherical[filter] = &model.tensor(attention + (filter == 0 ? "x" : "ev") + ".spherical.1.weight").data;
-    }
     const JointRadialBasis joint = makeJointRadialBasis(model, layer, table->intervals);
     if (!(joint.error <= TileWeights::bound))
         return;
-    const TileWeights tiles(joint, spherical, h.numFeatures, h.numSphericalHidden());
+    const TileWeights tiles(model, layer, joint, w.spherical0[0]);
     w.jointTable = put(joint.pieces);
+    w.tileRows = put(tiles.rows);
+    w.tileUnscale = T(tiles.unscale);
     for (int filter = 0; filter < 2; filter++) {
-        w.tileForward[filter] = put(tiles.forward[filter]);
-        if (spherical[filter])
-            w.tileBack[filter] = put(tiles.back[filter]);
+        w.tileForward[filter] = putWords(tiles.forward[filter]);
+        w.tileBack[filter] = putWords(tiles.back[filter]);
     }
 }
 

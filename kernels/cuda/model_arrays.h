@@ -27,6 +27,7 @@ public:
 private:
     const T *put(const std::vector<double> &values);
     const double *putDoubles(const std::vector<double> &values);
+    const unsigned *putWords(const std::vector<unsigned> &words);
     const T *tensor(const Model &model, const std::string &name);
     const T *transposed(const Tensor &tensor);
     const T *perElement(const Model &model, const std::string &name);
@@ -39,6 +40,7 @@ private:
     FirstLayer first;
     std::vector<Buffer<T>> buffers;
     std::vector<Buffer<double>> doubleBuffers;
+    std::vector<Buffer<unsigned>> wordBuffers;
 };
 
 } // namespace so3krates::cuda

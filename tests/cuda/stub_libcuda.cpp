@@ -216,8 +216,9 @@ EXPORT int cuDeviceGetName(char *name, int size, int device) {
 }
 EXPORT int cuDeviceGetAttribute(int *value, int attribute, int) {
     ENTER();
-    REQUIRE(attribute == 75 || attribute == 76, InvalidValue);
-    *value = int(attribute == 75 ? settings["capability"] / 10 : settings["capability"] % 10);
+    REQUIRE(attribute == 16 || attribute == 75 || attribute == 76, InvalidValue);
+    const long capability = settings["capability"];
+    *value = int(attribute == 16 ? 2 : attribute == 75 ? capability / 10 : capability % 10);
     return Success;
 }
 EXPORT int cuDeviceTotalMem_v2(size_t *bytes, int) {

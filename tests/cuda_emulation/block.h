@@ -68,6 +68,15 @@ template <class T> std::array<T, warpThreads> gather(const T &value, const char 
 
 unsigned ballot(unsigned mask, bool predicate, const char *file, int line);
 
+inline unsigned largestOfWarp(unsigned mask, unsigned value, const char *file, int line) {
+    for (unsigned distance = 1; distance < warpThreads; distance *= 2) {
+        const unsigned lane = current->thread.x % warpThreads ^ distance;
+        const unsigned other = shuffle(mask, value, lane, file, line);
+        value = other > value ? other : value;
+    }
+    return value;
+}
+
 // Static shared memory lies between these two addresses.
 struct StaticShared {
     char *begin = nullptr, *end = nullptr;

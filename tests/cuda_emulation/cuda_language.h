@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "block.h"
+#include "cuda/half.h"
 
 #define SO3K_EMULATION 1
 
@@ -40,6 +41,7 @@ constexpr int warpSize = 32;
 #define __shfl_up_sync(mask, value, delta)                                                                             \
     __shfl_sync(mask, value, SO3K_LANE >= unsigned(delta) ? SO3K_LANE - unsigned(delta) : SO3K_LANE)
 #define __ballot_sync(mask, predicate) ::so3krates::emulation::ballot(mask, predicate, __FILE__, __LINE__)
+#define __reduce_max_sync(mask, value) ::so3krates::emulation::largestOfWarp(mask, value, __FILE__, __LINE__)
 #define __any_sync(mask, predicate) (__ballot_sync(mask, predicate) != 0u)
 #define __all_sync(mask, predicate) (__ballot_sync(mask, predicate) == ~0u)
 

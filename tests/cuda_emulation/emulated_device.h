@@ -46,6 +46,7 @@ public:
     void recordInto(void *stream, const std::function<void()> &work) override;
     void checkAddress(const void *pointer, const std::string &what) const override;
     bool hasTensorCores() const override { return tensorCores; }
+    int numMultiprocessors() const override { return multiprocessors; }
     std::string name() const override { return "emulated"; }
 
     // As NvidiaDevice's: what may be recorded is, and everything else is an error meanwhile.
@@ -55,6 +56,7 @@ public:
 
     // For tests.
     bool tensorCores = true;
+    int multiprocessors = 2;
     // How replays are executed, beside "at once": "late": when something else is put on the stream or the stream is
     // waited for; "never". Waiting for a notice returns at once, as if for the post before.
     std::string replays = "at once";

@@ -39,8 +39,10 @@ template <class T> struct LayerWeights {
     const T *spherical0[2], *spherical0Bias[2]; // [D][S] (1/sqrt(2l+1) folded in), [S]; null: no spherical filter
     const T *spherical1[2], *spherical1Back[2]; // [S][F], [F][S]
     // the tiled kernels' (tile_layout.h); null: they cannot compute this layer
-    const T *jointTable;                   // [intervals][6][jointFunctions] powers of t
-    const T *tileForward[2], *tileBack[2]; // tileBack null: no spherical filter
+    const T *jointTable;                          // [intervals][6][jointFunctions] powers of t
+    const unsigned *tileForward[2], *tileBack[2]; // tileBack null: no spherical filter
+    const T *tileRows;                            // [1+D] bound of what they multiply (TileWeights::rows)
+    T tileUnscale;                                // what one in them stands for
     // [blocks][width in][width out]: q_x, k_x, q_ev, k_ev, v_x
     const T *project[5], *projectBack[5];
     const T *norm1Weight, *norm1Bias, *norm2Weight, *norm2Bias;                         // [F] or null

@@ -5,13 +5,13 @@
 // the features 4 g to 4 g + 3 of the warp's 32, of the edges 2 t and 2 t + 1 of every tile: rows of q, k and v are read
 // in runs of 128 bytes, sums over features are three shuffles, and coefficients never leave the warp.
 //
-// Per edge (F = 128, S = 32): 40 x 6 numbers of the joint table read, against 12 F of the table of all features, and
-// 72 x 256 multiply-adds in three TF32 products each. Weights are read once per group of tiles, 4 F (40 + S) bytes per
-// filter.
+// Per edge (F = 128, S = 32): 48 x 6 numbers of the joint table read, against 12 F of the table of all features, and
+// 80 x 256 multiply-adds in three FP16 products each (half_tensor.cuh).
 #pragma once
 
 #include "cuda/device/activation.cuh"
 #include "cuda/device/edge_group.cuh"
+#include "cuda/device/half_tensor.cuh"
 #include "cuda/device/tensor.cuh"
 #include "cuda/device/tile_layout.h"
 
@@ -21,19 +21,28 @@ namespace cuda {
 constexpr bool useTiles = haveTensorCores && tiledShape(numFeatures, numHeads, numDegrees, numSphericalHidden);
 
 constexpr int tiledBlock = useTiles ? tiledThreads(numHeads, numDegrees) : 32; // threads
-constexpr int tiledBlocks = 512 / tiledBlock;       // of a multiprocessor, at least: 128 registers per thread
+constexpr int tiledBlocks = tiledBlocksPerMultiprocessor(tiledBlock);
 constexpr int hiddenUnits = 2 * numSphericalHidden; // of both filters
 constexpr int hiddenTiles = numSphericalHidden < 16 ? 1 : numSphericalHidden / 16;
-constexpr int jointSteps = jointFunctions / tileDepth, hiddenSteps = numSphericalHidden / tileDepth;
-static_assert(!useTiles || (numEuclidean <= 32 && tiledBlock % hiddenUnits == 0), "a lane and a thread each");
+constexpr int jointSteps = jointFunctions / tileDepth, filterSteps = forwardSteps(numSphericalHidden);
+constexpr int jointFours = jointFunctions / 4, hiddenFours = hiddenUnits < 4 ? 1 : hiddenUnits / 4;
+static_assert(!useTiles || (numEuclidean <= 32 && tiledBlock % hiddenFours == 0), "a lane and a thread each");
+static_assert(halfDepth == tileDepth, "");
 
 struct alignas(16) Four {
     Real of[4];
 };
-struct alignas(8) Two {
-    Real of[2];
+struct alignas(16) Words {
+    unsigned of[4];
 };
 __device__ inline Four loadFour(const Real *numbers) { return *reinterpret_cast<const Four *>(numbers); }
+__device__ inline SplitFour splitFour(const Four &four, Real scale) {
+    const float numbers[4] = {float(four.of[0] * scale), float(four.of[1] * scale), float(four.of[2] * scale),
+                              float(four.of[3] * scale)};
+    SplitFour split;
+    split.set(numbers);
+    return split;
+}
 
 // Where a thread stands.
 struct TileLane {
@@ -58,6 +67,15 @@ __device__ inline unsigned tileIndex(int atom, const TileLane &lane) {
     return unsigned(atom) * numFeatures + lane.feature;
 }
 
+// The block's receivers: neighbors in the order of atoms, often in space too, so that rows of senders are found in the
+// L1 cache. One or two per block more or less than of the others.
+struct Receivers {
+    int first, end;
+    __device__ explicit Receivers(int atoms)
+        : first(int((long long)atoms * blockIdx.x / gridDim.x)),
+          end(int((long long)atoms * (blockIdx.x + 1) / gridDim.x)) {}
+};
+
 // A receiver's edges in groups of up to `most` tiles, as equal as can be.
 template <int most> struct TileGroups {
     int tiles; // of a group but the last
@@ -67,14 +85,15 @@ template <int most> struct TileGroups {
     }
 };
 
-// Numbers from one row to the next of what tensor cores multiply: eight rows' pairs in different banks.
-constexpr int tileRow(int width) { return (width + 7) / 16 * 16 + 8; }
+// Fours from one row to the next: what eight lanes read of two rows at a time lies in different banks.
+constexpr int tileRow(int fours) { return fours % 8 ? fours : fours + 4; }
 
-// What the filters of a group are made of: an edge's joint functions, their slopes by d if wanted, and hidden units of
-// both filters.
+// What the filters of a group are made of, times a power of two for every edge: its joint functions, their derivatives
+// by the position in the interval if wanted, and hidden units of both filters.
 template <int columns, bool withSlope> struct TileRows {
-    static constexpr int slopes = jointFunctions, hidden = jointFunctions * (withSlope ? 2 : 1);
-    alignas(16) Real row[columns][tileRow(hidden + hiddenUnits)];
+    static constexpr int slopes = jointFours, hidden = jointFours * (withSlope ? 2 : 1);
+    SplitFour row[columns][tileRow(hidden + hiddenFours)];
+    Real unscale[columns]; // what one in a row x weights stands for
 };
 
 // Geometry of a group and squared differences of ev, by all threads; complete after a barrier.
@@ -97,110 +116,120 @@ __device__ inline void loadTileEdges(const AttentionArguments<Real> &a, int rece
     }
 }
 
+// The exponent, as float32 has it, of a bound of the numbers of an edge's row.
+__device__ inline int rowExponent(const AttentionArguments<Real> &a, const Real (&squares)[numDegrees]) {
+    Real bound = a.weights.tileRows[0];
+    if (a.weights.spherical0[0])
+#pragma unroll
+        for (int d = 0; d < numDegrees; d++)
+            bound += a.weights.tileRows[1 + d] * squares[d];
+    return __float_as_int(float(bound)) >> 23;
+}
+// 2^(n - 127)
+__device__ inline Real powerOfTwo(int n) { return __int_as_float(n << 23); }
+// Brings numbers below 2^(exponent - 126) below largestHalf = 2^15, and back.
+__device__ inline Real halfScale(int exponent) { return powerOfTwo(268 - exponent); }
+__device__ inline Real halfUnscale(int exponent) { return powerOfTwo(exponent - 14); }
+
+// The exponent of the largest number of a warp.
+__device__ inline int largestExponent(float largest) {
+    const unsigned bits = __reduce_max_sync(0xffffffffu, unsigned(__float_as_int(largest)));
+    const int exponent = int(bits >> 23);
+    return exponent > 16 ? exponent : 16; // so that the scale has an exponent, too
+}
+
 // Joint functions and hidden units, by all threads; complete after a barrier. hiddenSlope: null or where to keep act'.
 template <int columns, bool withSlope>
 __device__ inline void loadTileRows(const AttentionArguments<Real> &a, int edges, const EdgeGroupOf<columns> &group,
                                     const Real (&squares)[columns][numDegrees], TileRows<columns, withSlope> &rows,
                                     Real (*hiddenSlope)[hiddenUnits]) {
     using Rows = TileRows<columns, withSlope>;
-    for (int k = threadIdx.x; k < jointFunctions * edges; k += tiledBlock) {
-        const int e = k / jointFunctions, f = k % jointFunctions;
-        const Real *piece = a.weights.jointTable + group.interval[e] * (splineOrder * jointFunctions) + f;
-        Real slope;
-        rows.row[e][f] = splineValue<withSlope>(piece, jointFunctions, group.position[e], slope);
-        if constexpr (withSlope)
-            rows.row[e][Rows::slopes + f] = slope * Real(a.tableInverseStep);
-    }
-    if (!a.weights.spherical0[0])
-        return;
-    // A thread has one unit, so that its weights are read once.
-    const int unit = threadIdx.x % hiddenUnits, m = unit / numSphericalHidden, k = unit % numSphericalHidden;
-    const Real *weights = (m == 0 ? a.weights.spherical0[0] : a.weights.spherical0[1]) + k;
-    const Real bias = (m == 0 ? a.weights.spherical0Bias[0] : a.weights.spherical0Bias[1])[k];
-    Real weight[numDegrees];
+    for (int k = threadIdx.x; k < jointFours * edges; k += tiledBlock) {
+        const int e = k / jointFours, four = k % jointFours;
+        const Real *piece = a.weights.jointTable + group.interval[e] * (splineOrder * jointFunctions) + 4 * four;
+        const int exponent = rowExponent(a, squares[e]);
+        const Real t = group.position[e], scale = halfScale(exponent);
+        Four value = loadFour(piece + (splineOrder - 1) * jointFunctions), slope = {};
 #pragma unroll
-    for (int d = 0; d < numDegrees; d++)
-        weight[d] = weights[d * numSphericalHidden];
-#pragma unroll 1
-    for (int e = threadIdx.x / hiddenUnits; e < edges; e += tiledBlock / hiddenUnits) {
-        Real sum = bias, slope;
+        for (int power = splineOrder - 2; power >= 0; power--) {
+            const Four c = loadFour(piece + power * jointFunctions);
+#pragma unroll
+            for (int q = 0; q < 4; q++) {
+                if constexpr (withSlope)
+                    slope.of[q] = slope.of[q] * t + value.of[q];
+                value.of[q] = value.of[q] * t + c.of[q];
+            }
+        }
+        rows.row[e][four] = splitFour(value, scale);
+        if constexpr (withSlope)
+            rows.row[e][Rows::slopes + four] = splitFour(slope, scale);
+        if (four == 0)
+            rows.unscale[e] = halfUnscale(exponent) * a.weights.tileUnscale;
+    }
+    // A thread has four units, so that their weights are read once.
+    const int four = threadIdx.x % hiddenFours, m = 4 * four / numSphericalHidden, k = 4 * four % numSphericalHidden;
+    const Real *weights = m == 0 ? a.weights.spherical0[0] : a.weights.spherical0[1];
+    Four weight[numDegrees] = {}, bias = {};
+    if (weights) {
+        bias = loadFour((m == 0 ? a.weights.spherical0Bias[0] : a.weights.spherical0Bias[1]) + k);
 #pragma unroll
         for (int d = 0; d < numDegrees; d++)
-            sum += weight[d] * squares[e][d];
-        rows.row[e][Rows::hidden + unit] = activate<SO3K_ACTIVATION>(sum, slope);
+            weight[d] = loadFour(weights + d * numSphericalHidden + k);
+    }
+#pragma unroll 1
+    for (int e = threadIdx.x / hiddenFours; e < edges; e += tiledBlock / hiddenFours) {
+        Four unit = {}, slope = {};
+        Real scale = 0;
+        if (weights) {
+            scale = halfScale(rowExponent(a, squares[e]));
+#pragma unroll
+            for (int q = 0; q < 4; q++) {
+                Real sum = bias.of[q];
+#pragma unroll
+                for (int d = 0; d < numDegrees; d++)
+                    sum += weight[d].of[q] * squares[e][d];
+                unit.of[q] = activate<SO3K_ACTIVATION>(sum, slope.of[q]);
+            }
+        }
+        rows.row[e][Rows::hidden + four] = splitFour(unit, scale);
         if constexpr (withSlope)
-            hiddenSlope[e][unit] = slope;
+            *reinterpret_cast<Four *>(&hiddenSlope[e][4 * four]) = slope;
     }
 }
 
-// A fragment of weights in the order of tile_layout.h, by whole warps.
-__device__ inline Fragment<4> loadFragment(const Real *weights, int index) {
-    const Four four = loadFour(weights + (index * 32 + threadIdx.x % 32) * 4);
-    Fragment<4> fragment;
+// Fragment `index` of the weights (tile_layout.h), by whole warps.
+__device__ inline SplitFragment loadFragment(const unsigned *weights, int index) {
+    const Words *words = reinterpret_cast<const Words *>(weights + index * fragmentWords) + threadIdx.x % 32;
+    const Words big = words[0], small = words[32];
+    SplitFragment fragment;
 #pragma unroll
-    for (int q = 0; q < 4; q++)
-        fragment.set(q, four.of[q]);
-    fragment.pin();
+    for (int q = 0; q < 4; q++) {
+        fragment.big[q] = big.of[q];
+        fragment.small[q] = small.of[q];
+    }
     return fragment;
 }
 
-// Sums of products of a warp's features and a group's edges: features q and edges c of tile n in
-// [n][q / 2][2 * (q % 2) + c] of the lane.
-template <int most> using TileSums = float[most][2][4];
-
-// sum += one step of weights x the numbers of the rows from `column` on. Ordinary additions of what tensor cores have
-// summed: see dense.cuh.
-template <int most, int columns, bool withSlope>
-__device__ inline void addTileStep(const TileLane &lane, const Fragment<4> (&weights)[2],
-                                   const TileRows<columns, withSlope> &rows, int column, int tiles,
-                                   TileSums<most> &sum) {
-#pragma unroll
-    for (int n = 0; n < most; n++)
-        if (n < tiles) {
-            const Two two = *reinterpret_cast<const Two *>(&rows.row[tileEdges * n + lane.g][column + 2 * lane.t]);
-            Fragment<2> numbers;
-            numbers.set(0, two.of[0]);
-            numbers.set(1, two.of[1]);
-#pragma unroll
-            for (int p = 0; p < 2; p++) {
-                float part[4] = {0, 0, 0, 0};
-                multiplyTile(weights[p], numbers, part);
-#pragma unroll
-                for (int r = 0; r < 4; r++)
-                    sum[n][p][r] += part[r];
-            }
-        }
+// The weights of the warp's filters.
+__device__ inline const unsigned *forwardWeights(const AttentionArguments<Real> &a, const TileLane &lane) {
+    return (lane.m == 0 ? a.weights.tileForward[0] : a.weights.tileForward[1]) +
+           lane.block * (filterSteps * 2 * fragmentWords);
 }
 
-// The warp's filters w of a group, and dR/dd in `slope` if withSlope.
-template <int most, int columns, bool withSlope>
-__device__ inline void tileFilters(const AttentionArguments<Real> &a, const TileLane &lane,
-                                   const TileRows<columns, withSlope> &rows, int tiles, TileSums<most> &w,
-                                   TileSums<most> &slope) {
-    using Rows = TileRows<columns, withSlope>;
-    const bool spherical = a.weights.spherical0[0];
-    const int steps = jointSteps + (spherical ? hiddenSteps : 0);
-    const Real *weights =
-        (lane.m == 0 ? a.weights.tileForward[0] : a.weights.tileForward[1]) + lane.block * steps * 2 * 128;
-    const Four bias = loadFour((lane.m == 0 ? a.weights.radial1Bias[0] : a.weights.radial1Bias[1]) + lane.feature);
+// Where the lane's numbers of a step stand in a row.
+template <class Rows> __device__ inline int stepColumn(const TileLane &lane, int step) {
+    const int hidden = Rows::hidden + lane.m * (hiddenFours / 2) - jointFours;
+    return 4 * step + (step < jointSteps ? 0 : hidden) + lane.t;
+}
+
+// Sums of products of a warp's features and the edges of a tile: features q and edges c in [q / 2][2 * (q % 2) + c] of
+// the lane.
+using TileSum = float[2][4];
+
+__device__ inline void clearSum(TileSum &sum) {
 #pragma unroll
-    for (int n = 0; n < most; n++)
-#pragma unroll
-        for (int r = 0; r < 4; r++) {
-            w[n][0][r] = bias.of[r / 2];
-            w[n][1][r] = bias.of[2 + r / 2];
-            if constexpr (withSlope)
-                slope[n][0][r] = slope[n][1][r] = 0;
-        }
-    const int hiddenColumn = Rows::hidden + lane.m * numSphericalHidden - jointFunctions;
-#pragma unroll 1
-    for (int step = 0; step < steps; step++) {
-        const Fragment<4> of[2] = {loadFragment(weights, 2 * step), loadFragment(weights, 2 * step + 1)};
-        const bool joint = step < jointSteps;
-        addTileStep(lane, of, rows, tileDepth * step + (joint ? 0 : hiddenColumn), tiles, w);
-        if (withSlope && joint)
-            addTileStep(lane, of, rows, tileDepth * step + Rows::slopes, tiles, slope);
-    }
+    for (int r = 0; r < 4; r++)
+        sum[0][r] = sum[1][r] = 0;
 }
 
 // Sums over the lanes of one t, that is, over the warp's features; and over those of one g, over edges.

@@ -10,21 +10,29 @@ namespace cuda {
 
 constexpr int backwardTiles = 3, backwardColumns = backwardTiles * tileEdges, tiledWarps = tiledBlock / 32;
 
-// dE/dw of a warp's features, and in the same place afterwards the warp's share of dE/d(hidden units); rows 4 numbers
-// further apart than they are wide, which keeps eight of them in different banks.
+// dE/dw of a warp's features, split, and in the same place afterwards the warp's share of dE/d(hidden units); rows 4
+// numbers further apart than they are wide, which keeps eight of them in different banks.
 struct TileExchange {
     alignas(16) Real row[tiledWarps][backwardColumns][tileWidth + 4];
+    // The four features of lane g, of edge e of a tile: a place in which neither what eight lanes write nor what they
+    // read shares banks.
+    __device__ SplitFour &four(int warp, int tile, int e, int g) {
+        return reinterpret_cast<SplitFour *>(row[warp][tileEdges * tile])[tileEdges * e + (g ^ e / 2 * 2 ^ e % 2 * 4)];
+    }
 };
+static_assert(tileWidth / 4 == tileEdges, "");
+
+using BackwardRows = TileRows<backwardColumns, true>;
 
 struct TiledBackwardShared {
     EdgeGroupOf<backwardColumns> group;
     ForceSumsOf<backwardColumns> forces;
     alignas(16) Real squares[backwardColumns][numDegrees];
     union {
-        TileRows<backwardColumns, true> rows; // until the filters are there
+        BackwardRows rows; // until the filters are there
         TileExchange exchange;
     };
-    Real hiddenSlope[backwardColumns][hiddenUnits];
+    alignas(16) Real hiddenSlope[backwardColumns][hiddenUnits];
     Real along[tiledWarps][backwardColumns];                                   // dE/dd
     Real own[numDegrees][backwardColumns], other[numDegrees][backwardColumns]; // sums of q_i w k_j, of q_j w k_i of ev
     Real evGradient[tiledWarps][32];                                           // every lane adds to its own
@@ -92,15 +100,64 @@ __device__ inline void tileCoefficientGradients(const AttentionArguments<Real> &
     other = sumFeatures(other);
 }
 
-// Attention m of a group: the receiver's gradients of q, k and v, dE/dw into the exchange, and sums for the force.
-template <int m>
-__device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, const TileLane &lane, int tiles,
-                                     const TileSums<backwardTiles> &w, const TileSums<backwardTiles> &slope,
-                                     TileGradients &gradients, TiledBackwardShared &s) {
-    const TileReceiver receiver = tileReceiver<m>(a, i, lane);
+// The filters w of a group and dR/dd; zero before.
+__device__ inline void addTileFilters(const AttentionArguments<Real> &a, const TileLane &lane, const BackwardRows &rows,
+                                      int tiles, TileSum (&w)[backwardTiles], TileSum (&slope)[backwardTiles]) {
+    const unsigned *weights = forwardWeights(a, lane);
+#pragma unroll
+    for (int n = 0; n < backwardTiles; n++) {
+        clearSum(w[n]);
+        clearSum(slope[n]);
+    }
+#pragma unroll 1
+    for (int step = 0; step < filterSteps; step++) {
+        const SplitFragment of[2] = {loadFragment(weights, 2 * step), loadFragment(weights, 2 * step + 1)};
+        const int column = stepColumn<BackwardRows>(lane, step);
+#pragma unroll
+        for (int n = 0; n < backwardTiles; n++)
+            if (n < tiles) {
+                const SplitFour *row = rows.row[tileEdges * n + lane.g];
+                const SplitFour numbers = row[column];
+#pragma unroll
+                for (int p = 0; p < 2; p++)
+                    multiplyHalves(of[p], numbers, w[n][p]);
+                if (step < jointSteps) {
+                    const SplitFour slopes = row[BackwardRows::slopes + column];
+#pragma unroll
+                    for (int p = 0; p < 2; p++)
+                        multiplyHalves(of[p], slopes, slope[n][p]);
+                }
+            }
+    }
+    const Four bias = loadFour((lane.m == 0 ? a.weights.radial1Bias[0] : a.weights.radial1Bias[1]) + lane.feature);
 #pragma unroll
     for (int n = 0; n < backwardTiles; n++)
         if (n < tiles)
+#pragma unroll
+            for (int c = 0; c < 2; c++) {
+                const Real unscale = rows.unscale[tileEdges * n + 2 * lane.t + c];
+                const Real unscaleSlope = unscale * Real(a.tableInverseStep);
+#pragma unroll
+                for (int q = 0; q < 4; q++) {
+                    float &value = w[n][q / 2][2 * (q % 2) + c];
+                    value = value * unscale + bias.of[q];
+                    slope[n][q / 2][2 * (q % 2) + c] *= unscaleSlope;
+                }
+            }
+}
+
+// Attention m of a group: the receiver's gradients of q, k and v, dE/dw into the exchange, and sums for the force.
+// unscale: what one in the exchange times the weights stands for.
+template <int m>
+__device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, const TileLane &lane, int tiles,
+                                     const TileSum (&w)[backwardTiles], const TileSum (&slope)[backwardTiles],
+                                     TileGradients &gradients, TiledBackwardShared &s, Real (&unscale)[backwardTiles]) {
+    const TileReceiver receiver = tileReceiver<m>(a, i, lane);
+#pragma unroll
+    for (int n = 0; n < backwardTiles; n++)
+        if (n < tiles) {
+            Four filterGradient[2];
+            float largest = 0;
 #pragma unroll
             for (int c = 0; c < 2; c++) {
                 const int e = tileEdges * n + 2 * lane.t + c;
@@ -112,7 +169,6 @@ __device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, c
                 const Real f = a.messageScale[m] * s.group.cutoff[e];
                 const Real fSlope = a.messageScale[m] * s.group.cutoffSlope[e];
                 Real along = 0, sumOwn = 0, sumOther = 0;
-                Four filterGradient;
 #pragma unroll
                 for (int q = 0; q < 4; q++) {
                     const Real filter = w[n][q / 2][2 * (q % 2) + c];
@@ -121,11 +177,11 @@ __device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, c
                     along += gradient * (fSlope * filter + f * slope[n][q / 2][2 * (q % 2) + c]);
                     gradients.query.of[q] += f * gOwn * filter * key.of[q];
                     gradients.key.of[q] += f * gOther * filter * query.of[q];
-                    filterGradient.of[q] = f * gradient;
+                    filterGradient[c].of[q] = f * gradient;
+                    largest = largerOf(largest, absolute(float(filterGradient[c].of[q])));
                     sumOwn += own * filter;
                     sumOther += other * filter;
                 }
-                *reinterpret_cast<Four *>(&s.exchange.row[lane.warp][e][4 * lane.g]) = filterGradient;
                 along = sumFeatures(along);
                 sumOther = sumFeatures(sumOther);
                 if constexpr (m == 0) {
@@ -143,52 +199,43 @@ __device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, c
                 }
                 if (lane.g == 0)
                     s.along[lane.warp][e] = along;
-                __syncwarp();
             }
+            const int exponent = largestExponent(largest);
+            unscale[n] = halfUnscale(exponent) * a.weights.tileUnscale;
+#pragma unroll
+            for (int c = 0; c < 2; c++)
+                s.exchange.four(lane.warp, n, 2 * lane.t + c, lane.g) =
+                    splitFour(filterGradient[c], halfScale(exponent));
+        }
 }
 
-// The warp's dE/dw in the exchange -> its share of dE/d(hidden units), by tensor cores. A lane reads 4 numbers at once:
-// two steps.
+// The warp's dE/dw in the exchange -> its share of dE/d(hidden units), by tensor cores.
 __device__ inline void tileHiddenGradients(const AttentionArguments<Real> &a, const TileLane &lane, int tiles,
-                                           TileExchange &exchange) {
-    constexpr int steps = tileWidth / tileDepth;
-    const Real *weights =
-        (lane.m == 0 ? a.weights.tileBack[0] : a.weights.tileBack[1]) + lane.block * hiddenTiles * steps * 128;
-    float sum[hiddenTiles][backwardTiles][4];
+                                           const Real (&unscale)[backwardTiles], TileExchange &exchange) {
+    const unsigned *weights = (lane.m == 0 ? a.weights.tileBack[0] : a.weights.tileBack[1]) +
+                              lane.block * (hiddenTiles * backSteps * fragmentWords);
+    float sum[backwardTiles][hiddenTiles][4];
 #pragma unroll
-    for (int p = 0; p < hiddenTiles; p++)
-#pragma unroll
-        for (int n = 0; n < backwardTiles; n++)
-#pragma unroll
-            for (int r = 0; r < 4; r++)
-                sum[p][n][r] = 0;
-    __syncwarp();
-#pragma unroll 1
-    for (int step = 0; step < steps; step += 2) {
-        Fragment<4> of[hiddenTiles][2];
+    for (int n = 0; n < backwardTiles; n++)
 #pragma unroll
         for (int p = 0; p < hiddenTiles; p++)
 #pragma unroll
-            for (int k = 0; k < 2; k++)
-                of[p][k] = loadFragment(weights, p * steps + step + k);
+            for (int r = 0; r < 4; r++)
+                sum[n][p][r] = 0;
+    __syncwarp();
+#pragma unroll 1
+    for (int step = 0; step < backSteps; step++) {
+        SplitFragment of[hiddenTiles];
+#pragma unroll
+        for (int p = 0; p < hiddenTiles; p++)
+            of[p] = loadFragment(weights, p * backSteps + step);
 #pragma unroll
         for (int n = 0; n < backwardTiles; n++)
             if (n < tiles) {
-                const Four four = loadFour(&exchange.row[lane.warp][tileEdges * n + lane.g][8 * lane.t + 2 * step]);
+                const SplitFour numbers = exchange.four(lane.warp, n, lane.g, 4 * step + lane.t);
 #pragma unroll
-                for (int k = 0; k < 2; k++) {
-                    Fragment<2> numbers;
-                    numbers.set(0, four.of[2 * k]);
-                    numbers.set(1, four.of[2 * k + 1]);
-#pragma unroll
-                    for (int p = 0; p < hiddenTiles; p++) {
-                        float part[4] = {0, 0, 0, 0};
-                        multiplyTile(of[p][k], numbers, part);
-#pragma unroll
-                        for (int r = 0; r < 4; r++)
-                            sum[p][n][r] += part[r];
-                    }
-                }
+                for (int p = 0; p < hiddenTiles; p++)
+                    multiplyHalves(of[p], numbers, sum[n][p]);
             }
     }
     __syncwarp();
@@ -200,7 +247,7 @@ __device__ inline void tileHiddenGradients(const AttentionArguments<Real> &a, co
 #pragma unroll
                 for (int r = 0; r < 4; r++)
                     exchange.row[lane.warp][tileEdges * n + 2 * lane.t + r % 2][16 * p + lane.g + r / 2 * 8] =
-                        sum[p][n][r];
+                        sum[n][p][r] * unscale[n];
 }
 
 // Through the spherical networks of edge e to the receiver's ev, a lane each, by a whole warp.
@@ -281,15 +328,16 @@ template <bool exists> __device__ inline void tiledBackward(const AttentionArgum
             __syncthreads();
             loadTileRows(a, edges, s.group, s.squares, s.rows, s.hiddenSlope);
             __syncthreads();
-            TileSums<backwardTiles> w, slope;
-            tileFilters(a, lane, s.rows, tiles, w, slope);
+            TileSum w[backwardTiles], slope[backwardTiles];
+            addTileFilters(a, lane, s.rows, tiles, w, slope);
             __syncthreads(); // the exchange takes the rows' place
+            Real unscale[backwardTiles];
             if (lane.m == 0)
-                tileGradients<0>(a, i, lane, tiles, w, slope, gradients, s);
+                tileGradients<0>(a, i, lane, tiles, w, slope, gradients, s, unscale);
             else
-                tileGradients<1>(a, i, lane, tiles, w, slope, gradients, s);
+                tileGradients<1>(a, i, lane, tiles, w, slope, gradients, s, unscale);
             if (spherical)
-                tileHiddenGradients(a, lane, tiles, s.exchange);
+                tileHiddenGradients(a, lane, tiles, unscale, s.exchange);
             __syncthreads();
             if (int(threadIdx.x) < edges) // the first warp, the others go on to ev
                 tileForce(a, i, threadIdx.x, s);

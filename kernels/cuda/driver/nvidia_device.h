@@ -44,6 +44,7 @@ public:
     void recordInto(void *stream, const std::function<void()> &work) override;
     void checkAddress(const void *pointer, const std::string &what) const override;
     bool hasTensorCores() const override { return tensorCores; }
+    int numMultiprocessors() const override { return multiprocessors; }
     std::string name() const override;
 
     // Records launches and clears for replay(); see Graph. Also where the stream is the default one. The graph must not
@@ -77,6 +78,7 @@ private:
     bool ownsContext = false, ownsStream = false, isRecording = false;
     int capability = 0;
     bool tensorCores = false;
+    int multiprocessors = 1;
     std::shared_ptr<const CompiledKernels> compiled;
     std::map<std::string, Function, std::less<>> functions;
 };
