@@ -19,8 +19,9 @@ md: $(VENV)/.installed
 	$(VENV)/bin/so3krates install so3lr
 	$(VENV)/bin/so3krates md examples/ac_ala3_nhme.pdb --model so3lr --temperature 300 --time 10ps --output $(OUTPUT) --overwrite
 
+# In two processes, which suits two cores and the memory that compilers take.
 test: $(VENV)/.installed-dev lint opencl
-	$(RUN) pytest
+	$(RUN) pytest -n 2 --dist worksteal
 	$(MAKE) test-torchforce
 
 # With the OpenMM and the torch that openmm-torch was made for: the oldest torch and OpenMM that are supported.

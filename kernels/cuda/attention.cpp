@@ -17,14 +17,21 @@ int threadsOf(const Hyperparameters &hyper) {
     return attentionThreads(hyper.numFeatures, hyper.numHeads, hyper.numDegrees());
 }
 
-int tiledThreadsOf(const Hyperparameters &hyper) { return tiledThreads(hyper.numHeads, hyper.numDegrees()); }
-
 // A block of threads per atom.
 template <class Arguments>
 void launchPerAtom(Device &device, const char *kernel, int threads, const Arguments &arguments) {
     LaunchSize size;
     size.blocks = unsigned(arguments.atoms.numAtoms);
     size.threads = unsigned(threads);
+    device.launch(kernel, size, &arguments, sizeof(arguments));
+}
+
+// As many blocks as run at once: they take all receivers between them.
+template <class Arguments>
+void launchTiled(Device &device, const char *kernel, const Hyperparameters &hyper, const Arguments &arguments) {
+    const int threads = tiledThreads(hyper.numHeads, hyper.numDegrees());
+    const int most = device.numMultiprocessors() * tiledBlocksPerMultiprocessor(threads);
+    const LaunchSize size{unsigned(std::min(arguments.atoms.numAtoms, most)), unsigned(threads)};
     device.launch(kernel, size, &arguments, sizeof(arguments));
 }
 
@@ -43,19 +50,16 @@ std::vector<double> basisParameters(const Model &model) { return RadialBasisFunc
 
 template <class T>
 void launchAttentionForward(Device &device, const Hyperparameters &hyper, const AttentionArguments<T> &arguments) {
-    if (arguments.weights.jointTable) {
-        const unsigned threads = unsigned(tiledThreadsOf(hyper));
-        const unsigned most = unsigned(device.numMultiprocessors()) * tiledBlocksPerMultiprocessor(threads);
-        const LaunchSize size{std::min(unsigned(arguments.atoms.numAtoms), most), threads};
-        device.launch("so3kTiledAttentionForward", size, &arguments, sizeof(arguments));
-    } else
+    if (arguments.weights.jointTable)
+        launchTiled(device, "so3kTiledAttentionForward", hyper, arguments);
+    else
         launchPerAtom(device, "so3kAttentionForward", threadsOf(hyper), arguments);
 }
 
 template <class T>
 void launchAttentionBackward(Device &device, const Hyperparameters &hyper, const AttentionArguments<T> &arguments) {
     if (arguments.weights.jointTable)
-        launchPerAtom(device, "so3kTiledAttentionBackward", tiledThreadsOf(hyper), arguments);
+        launchTiled(device, "so3kTiledAttentionBackward", hyper, arguments);
     else
         launchPerAtom(device, "so3kAttentionBackward", threadsOf(hyper), arguments);
 }

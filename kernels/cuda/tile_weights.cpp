@@ -61,7 +61,8 @@ double largestFunction(const JointRadialBasis &joint) {
 
 bool haveTiles(const Hyperparameters &hyper, const RadialTable *table) {
     return table && table->intervals &&
-           tiledShape(hyper.numFeatures, hyper.numHeads, hyper.numDegrees(), hyper.numSphericalHidden());
+           tiledShape(hyper.numFeatures, hyper.numHeads, hyper.numDegrees(), hyper.numEuclidean(),
+                      hyper.numSphericalHidden());
 }
 
 TileWeights::TileWeights(const Model &model, int layer, const JointRadialBasis &joint, bool spherical) {

@@ -12,11 +12,11 @@ enum ActivationKind { activationIdentity, activationSilu, activationSoftplus, ac
 template <int kind, class T> __device__ inline T activate(T x, T &slope) {
     static_assert(kind >= activationIdentity && kind <= activationRelu, "no such activation function");
     if constexpr (kind == activationSilu) {
-        const T sigmoid = 1 / (1 + exponential(-x));
+        const T sigmoid = reciprocal(1 + exponential(-x));
         slope = sigmoid * (1 + x * (1 - sigmoid));
         return x * sigmoid;
     } else if constexpr (kind == activationSoftplus) {
-        slope = 1 / (1 + exponential(-x));
+        slope = reciprocal(1 + exponential(-x));
         return largerOf(x, T(0)) + logOnePlus(exponential(-absolute(x)));
     } else if constexpr (kind == activationTanh) {
         const T y = hyperbolicTangent(x);

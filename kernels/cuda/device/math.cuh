@@ -16,6 +16,9 @@ __device__ inline float absolute(float x) { return fabsf(x); }
 __device__ inline double absolute(double x) { return fabs(x); }
 __device__ inline float largerOf(float x, float y) { return x > y ? x : y; }
 __device__ inline double largerOf(double x, double y) { return x > y ? x : y; }
+// 1 / x to the last bit or two: division to the last bit takes a dozen instructions and a branch. 0 for |x| > 2^126.
+__device__ inline float reciprocal(float x) { return __fdividef(1.0f, x); }
+__device__ inline double reciprocal(double x) { return 1 / x; }
 // log(1 + x), exact for small x
 __device__ inline float logOnePlus(float x) { return log1pf(x); }
 __device__ inline double logOnePlus(double x) { return log1p(x); }

@@ -11,9 +11,9 @@ constexpr int tileDepth = 16;      // numbers that one tensor-core product sums
 constexpr int jointFunctions = 48; // JointRadialBasis::size
 
 // Shapes that the tiled kernels can compute, in single precision.
-constexpr bool tiledShape(int features, int heads, int degrees, int sphericalHidden) {
-    return features == tileWidth * heads && features == tileWidth * degrees && sphericalHidden % tileDepth == 0 &&
-           sphericalHidden > 0 && sphericalHidden <= tileWidth;
+constexpr bool tiledShape(int features, int heads, int degrees, int euclidean, int sphericalHidden) {
+    return features == tileWidth * heads && features == tileWidth * degrees && degrees <= 4 && euclidean <= 32 &&
+           sphericalHidden % tileDepth == 0 && sphericalHidden > 0 && sphericalHidden <= tileWidth;
 }
 
 // Warps of a block, one for each head of the x attention, then one for each degree of the ev attention.

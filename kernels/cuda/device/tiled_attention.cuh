@@ -18,7 +18,8 @@
 namespace so3krates {
 namespace cuda {
 
-constexpr bool useTiles = haveTensorCores && tiledShape(numFeatures, numHeads, numDegrees, numSphericalHidden);
+constexpr bool useTiles =
+    haveTensorCores && tiledShape(numFeatures, numHeads, numDegrees, numEuclidean, numSphericalHidden);
 
 constexpr int tiledBlock = useTiles ? tiledThreads(numHeads, numDegrees) : 32; // threads
 constexpr int tiledBlocks = tiledBlocksPerMultiprocessor(tiledBlock);
@@ -26,7 +27,7 @@ constexpr int hiddenUnits = 2 * numSphericalHidden; // of both filters
 constexpr int hiddenTiles = numSphericalHidden < 16 ? 1 : numSphericalHidden / 16;
 constexpr int jointSteps = jointFunctions / tileDepth, filterSteps = forwardSteps(numSphericalHidden);
 constexpr int jointFours = jointFunctions / 4, hiddenFours = hiddenUnits < 4 ? 1 : hiddenUnits / 4;
-static_assert(!useTiles || (numEuclidean <= 32 && tiledBlock % hiddenFours == 0), "a lane and a thread each");
+static_assert(!useTiles || (tiledBlock % hiddenFours == 0), "a lane and a thread each");
 static_assert(halfDepth == tileDepth, "");
 
 struct alignas(16) Four {
@@ -231,6 +232,8 @@ __device__ inline void clearSum(TileSum &sum) {
     for (int r = 0; r < 4; r++)
         sum[0][r] = sum[1][r] = 0;
 }
+
+constexpr int powerOfTwoFrom(int n) { return n <= 1 ? 1 : n <= 2 ? 2 : 4; }
 
 // Sums over the lanes of one t, that is, over the warp's features; and over those of one g, over edges.
 __device__ inline Real sumFeatures(Real value) {

@@ -1,5 +1,6 @@
 // so3kTiledAttentionBackward: what so3kAttentionBackward computes (its formulas are there), by tiles
-// (tiled_attention.cuh). Per edge 6 F + 2 M numbers of the sender read. Five barriers per group of up to 24 edges.
+// (tiled_attention.cuh). Per edge 6 F + 2 M numbers of the sender read. A block takes several
+// receivers, one after the other. Five barriers per group of up to 24 edges.
 #pragma once
 
 #include "cuda/device/tiled_attention.cuh"
@@ -10,14 +11,12 @@ namespace cuda {
 
 constexpr int backwardTiles = 3, backwardColumns = backwardTiles * tileEdges, tiledWarps = tiledBlock / 32;
 
-// dE/dw of a warp's features, split, and in the same place afterwards the warp's share of dE/d(hidden units); rows 4
-// numbers further apart than they are wide, which keeps eight of them in different banks.
+// dE/dw, split: warp by warp, the four features of lane g, of edge e of a tile. In a place in which neither what eight
+// lanes write nor what they read shares banks.
 struct TileExchange {
-    alignas(16) Real row[tiledWarps][backwardColumns][tileWidth + 4];
-    // The four features of lane g, of edge e of a tile: a place in which neither what eight lanes write nor what they
-    // read shares banks.
+    SplitFour fours[tiledWarps][backwardTiles][tileEdges * tileWidth / 4];
     __device__ SplitFour &four(int warp, int tile, int e, int g) {
-        return reinterpret_cast<SplitFour *>(row[warp][tileEdges * tile])[tileEdges * e + (g ^ e / 2 * 2 ^ e % 2 * 4)];
+        return fours[warp][tile][tileEdges * e + (g ^ e / 2 * 2 ^ e % 2 * 4)];
     }
 };
 static_assert(tileWidth / 4 == tileEdges, "");
@@ -33,6 +32,7 @@ struct TiledBackwardShared {
         TileExchange exchange;
     };
     alignas(16) Real hiddenSlope[backwardColumns][hiddenUnits];
+    Real squareGradient[tiledWarps][backwardColumns][numDegrees];              // dE/d(squares)
     Real along[tiledWarps][backwardColumns];                                   // dE/dd
     Real own[numDegrees][backwardColumns], other[numDegrees][backwardColumns]; // sums of q_i w k_j, of q_j w k_i of ev
     Real evGradient[tiledWarps][32];                                           // every lane adds to its own
@@ -209,9 +209,27 @@ __device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, c
         }
 }
 
-// The warp's dE/dw in the exchange -> its share of dE/d(hidden units), by tensor cores.
-__device__ inline void tileHiddenGradients(const AttentionArguments<Real> &a, const TileLane &lane, int tiles,
-                                           const Real (&unscale)[backwardTiles], TileExchange &exchange) {
+// Sums of `count` values over the lanes of one t: lane 4 g + t gets the sum of value g * count / 8, in value[0].
+template <int count> __device__ inline void scatterSums(Real (&value)[count]) {
+    static_assert(count == 1 || count == 2 || count == 4 || count == 8, "");
+    int left = count;
+#pragma unroll
+    for (int distance = 16; distance >= 4; distance /= 2) {
+        const bool upper = threadIdx.x & distance;
+        left /= 2;
+#pragma unroll
+        for (int k = 0; k < left; k++) {
+            const Real given = upper ? value[k] : value[left + k], kept = upper ? value[left + k] : value[k];
+            value[k] = kept + __shfl_xor_sync(0xffffffffu, given, distance);
+        }
+        if (left == 0)
+            value[0] += __shfl_xor_sync(0xffffffffu, value[0], distance);
+    }
+}
+
+// The warp's dE/dw in the exchange -> its share of dE/d(hidden units), by tensor cores, -> of dE/d(squares).
+__device__ inline void tileSquareGradients(const AttentionArguments<Real> &a, const TileLane &lane, int tiles,
+                                           const Real (&unscale)[backwardTiles], TiledBackwardShared &s) {
     const unsigned *weights = (lane.m == 0 ? a.weights.tileBack[0] : a.weights.tileBack[1]) +
                               lane.block * (hiddenTiles * backSteps * fragmentWords);
     float sum[backwardTiles][hiddenTiles][4];
@@ -232,52 +250,57 @@ __device__ inline void tileHiddenGradients(const AttentionArguments<Real> &a, co
 #pragma unroll
         for (int n = 0; n < backwardTiles; n++)
             if (n < tiles) {
-                const SplitFour numbers = exchange.four(lane.warp, n, lane.g, 4 * step + lane.t);
+                const SplitFour numbers = s.exchange.four(lane.warp, n, lane.g, 4 * step + lane.t);
 #pragma unroll
                 for (int p = 0; p < hiddenTiles; p++)
                     multiplyHalves(of[p], numbers, sum[n][p]);
             }
     }
-    __syncwarp();
+    const Real *first = (lane.m == 0 ? a.weights.spherical0[0] : a.weights.spherical0[1]) + lane.g;
+    Real weight[hiddenTiles][2][numDegrees];
+#pragma unroll
+    for (int p = 0; p < hiddenTiles; p++)
+#pragma unroll
+        for (int h = 0; h < 2; h++)
+#pragma unroll
+            for (int d = 0; d < numDegrees; d++)
+                weight[p][h][d] = first[d * numSphericalHidden + 16 * p + 8 * h];
 #pragma unroll
     for (int n = 0; n < backwardTiles; n++)
-        if (n < tiles)
+        if (n < tiles) {
+            constexpr int count = 2 * powerOfTwoFrom(numDegrees);
+            Real gradient[count]; // edges of the lane, degrees
+#pragma unroll
+            for (int k = 0; k < count; k++)
+                gradient[k] = 0;
 #pragma unroll
             for (int p = 0; p < hiddenTiles; p++)
 #pragma unroll
-                for (int r = 0; r < 4; r++)
-                    exchange.row[lane.warp][tileEdges * n + 2 * lane.t + r % 2][16 * p + lane.g + r / 2 * 8] =
-                        sum[n][p][r] * unscale[n];
+                for (int r = 0; r < 4; r++) {
+                    const int e = tileEdges * n + 2 * lane.t + r % 2;
+                    const int unit = lane.m * numSphericalHidden + 16 * p + lane.g + r / 2 * 8;
+                    const Real through = sum[n][p][r] * s.hiddenSlope[e][unit];
+#pragma unroll
+                    for (int d = 0; d < numDegrees; d++)
+                        gradient[r % 2 * (count / 2) + d] += weight[p][r / 2][d] * through;
+                }
+            scatterSums(gradient);
+            const int k = lane.g * count / 8, d = k % (count / 2);
+            if (lane.g * count % 8 == 0 && d < numDegrees)
+                s.squareGradient[lane.warp][tileEdges * n + 2 * lane.t + k / (count / 2)][d] = gradient[0] * unscale[n];
+        }
 }
 
-// Through the spherical networks of edge e to the receiver's ev, a lane each, by a whole warp.
+// Through edge e's squares to the receiver's ev, a lane each, by a whole warp.
 __device__ inline Real tileEvGradient(const AttentionArguments<Real> &a, int i, int e, const TiledBackwardShared &s) {
     const int lane = threadIdx.x % 32;
-    Real byDegree[numDegrees]; // dE/d(squares)
-#pragma unroll
-    for (int d = 0; d < numDegrees; d++)
-        byDegree[d] = 0;
-#pragma unroll
-    for (int unit = lane; unit < hiddenUnits; unit += 32) {
-        const int m = unit / numSphericalHidden, k = unit % numSphericalHidden;
-        Real gradient = 0;
-        for (int block = 0; block < numHeads; block++) // as many as degrees
-            gradient += s.exchange.row[m * numHeads + block][e][k];
-        gradient *= s.hiddenSlope[e][unit];
-        const Real *weight = (m == 0 ? a.weights.spherical0[0] : a.weights.spherical0[1]) + k;
-#pragma unroll
-        for (int d = 0; d < numDegrees; d++)
-            byDegree[d] += weight[d * numSphericalHidden] * gradient;
-    }
+    if (lane >= numEuclidean)
+        return 0;
     const int degree = degreeIndex(lane);
     Real gradient = 0;
 #pragma unroll
-    for (int d = 0; d < numDegrees; d++) {
-        const Real sum = warpSum(byDegree[d]);
-        gradient = d == degree ? sum : gradient;
-    }
-    if (lane >= numEuclidean)
-        return 0;
+    for (int warp = 0; warp < tiledWarps; warp++)
+        gradient += s.squareGradient[warp][e][degree];
     const Real *ev = a.state.evIn + lane;
     return 2 * gradient * (ev[(long long)i * numEuclidean] - ev[(long long)s.group.sender[e] * numEuclidean]);
 }
@@ -308,60 +331,71 @@ __device__ inline void storeTileGradient(const TileLane &lane, Four gradient, Re
         *reinterpret_cast<Four *>(row + lane.feature) = gradient;
 }
 
+// Receiver i by the whole block.
+__device__ inline void tiledReceiver(const AttentionArguments<Real> &a, int i, const TileLane &lane,
+                                     TiledBackwardShared &s) {
+    const int count = a.edges.count[i];
+    const bool spherical = a.weights.spherical0[0] && a.inputMatters;
+    TileGradients gradients;
+    s.evGradient[lane.warp][threadIdx.x % 32] = 0;
+    if (threadIdx.x < backwardColumns)
+        clearForces(s.forces, threadIdx.x);
+    const TileGroups<backwardTiles> groups(count);
+    for (int first = 0; first < count; first += groups.tiles * tileEdges) {
+        const int left = (count - first + tileEdges - 1) / tileEdges;
+        const int tiles = left < groups.tiles ? left : groups.tiles, edges = tiles * tileEdges;
+        __syncthreads();
+        loadTileEdges(a, i, first, edges, s.group, s.squares);
+        __syncthreads();
+        loadTileRows(a, edges, s.group, s.squares, s.rows, s.hiddenSlope);
+        __syncthreads();
+        TileSum w[backwardTiles], slope[backwardTiles];
+        addTileFilters(a, lane, s.rows, tiles, w, slope);
+        __syncthreads(); // the exchange takes the rows' place
+        Real unscale[backwardTiles];
+        if (lane.m == 0)
+            tileGradients<0>(a, i, lane, tiles, w, slope, gradients, s, unscale);
+        else
+            tileGradients<1>(a, i, lane, tiles, w, slope, gradients, s, unscale);
+        if (spherical)
+            tileSquareGradients(a, lane, tiles, unscale, s);
+        __syncthreads();
+        if (int(threadIdx.x) < edges) // the first warp, the others go on to ev
+            tileForce(a, i, threadIdx.x, s);
+        if (spherical && lane.warp > 0) {
+            Real evGradient = 0;
+            for (int e = lane.warp - 1; e < edges; e += tiledWarps - 1)
+                evGradient += tileEvGradient(a, i, e, s);
+            s.evGradient[lane.warp][threadIdx.x % 32] += evGradient;
+        }
+    }
+    __syncthreads();
+    storeForces(s.forces, i, a.forces, a.strain);
+    if (!a.inputMatters)
+        return;
+    const long long row = (long long)i * numFeatures;
+    storeTileGradient(lane, gradients.query, (lane.m == 0 ? a.queryXGradient : a.queryEvGradient) + row);
+    storeTileGradient(lane, gradients.key, (lane.m == 0 ? a.keyXGradient : a.keyEvGradient) + row);
+    if (lane.m == 0)
+        storeTileGradient(lane, gradients.value, a.valueXGradient + row);
+    if (threadIdx.x < numEuclidean) {
+        Real sum = 0;
+        for (int warp = 1; warp < tiledWarps; warp++)
+            sum += s.evGradient[warp][threadIdx.x];
+        a.evInGradient[(long long)i * numEuclidean + threadIdx.x] = sum;
+    }
+}
+
 template <bool exists> __device__ inline void tiledBackward(const AttentionArguments<Real> &a) {
     if constexpr (exists) {
         __shared__ TiledBackwardShared s;
         static_assert(!exists || sizeof(s) <= 48 * 1024, "what every GPU gives a block without being asked");
-        const int i = blockIdx.x, count = a.edges.count[i];
-        const bool spherical = a.weights.spherical0[0] && a.inputMatters;
         const TileLane lane = tileLane();
-        TileGradients gradients;
-        s.evGradient[lane.warp][threadIdx.x % 32] = 0;
-        if (threadIdx.x < backwardColumns)
-            clearForces(s.forces, threadIdx.x);
-        const TileGroups<backwardTiles> groups(count);
-        for (int first = 0; first < count; first += groups.tiles * tileEdges) {
-            const int left = (count - first + tileEdges - 1) / tileEdges;
-            const int tiles = left < groups.tiles ? left : groups.tiles, edges = tiles * tileEdges;
-            __syncthreads();
-            loadTileEdges(a, i, first, edges, s.group, s.squares);
-            __syncthreads();
-            loadTileRows(a, edges, s.group, s.squares, s.rows, s.hiddenSlope);
-            __syncthreads();
-            TileSum w[backwardTiles], slope[backwardTiles];
-            addTileFilters(a, lane, s.rows, tiles, w, slope);
-            __syncthreads(); // the exchange takes the rows' place
-            Real unscale[backwardTiles];
-            if (lane.m == 0)
-                tileGradients<0>(a, i, lane, tiles, w, slope, gradients, s, unscale);
-            else
-                tileGradients<1>(a, i, lane, tiles, w, slope, gradients, s, unscale);
-            if (spherical)
-                tileHiddenGradients(a, lane, tiles, unscale, s.exchange);
-            __syncthreads();
-            if (int(threadIdx.x) < edges) // the first warp, the others go on to ev
-                tileForce(a, i, threadIdx.x, s);
-            if (spherical && lane.warp > 0) {
-                Real evGradient = 0;
-                for (int e = lane.warp - 1; e < edges; e += tiledWarps - 1)
-                    evGradient += tileEvGradient(a, i, e, s);
-                s.evGradient[lane.warp][threadIdx.x % 32] += evGradient;
-            }
-        }
-        __syncthreads();
-        storeForces(s.forces, i, a.forces, a.strain);
-        if (!a.inputMatters)
-            return;
-        const long long row = (long long)i * numFeatures;
-        storeTileGradient(lane, gradients.query, (lane.m == 0 ? a.queryXGradient : a.queryEvGradient) + row);
-        storeTileGradient(lane, gradients.key, (lane.m == 0 ? a.keyXGradient : a.keyEvGradient) + row);
-        if (lane.m == 0)
-            storeTileGradient(lane, gradients.value, a.valueXGradient + row);
-        if (threadIdx.x < numEuclidean) {
-            Real sum = 0;
-            for (int warp = 1; warp < tiledWarps; warp++)
-                sum += s.evGradient[warp][threadIdx.x];
-            a.evInGradient[(long long)i * numEuclidean + threadIdx.x] = sum;
+        const Receivers receivers(a.atoms.numAtoms);
+#pragma unroll 1
+        for (int i = receivers.first; i < receivers.end; i++) {
+            tiledReceiver(a, i, lane, s);
+            __syncthreads(); // the sums may be cleared
         }
     }
 }

@@ -12,50 +12,75 @@ constexpr int forwardTiles = 5, forwardColumns = forwardTiles * tileEdges;
 
 using ForwardRows = TileRows<forwardColumns, false>;
 
-// What a warp keeps from receiver to receiver.
-struct TileFilter {
-    SplitFragment weights[filterSteps][2];
-    Four bias;
+// What else is a thread's own: registers are short.
+struct alignas(16) TileOperands {
+    Four query[tiledBlock], bias[tiledBlock], message[tiledBlock];
+    Words small[2][tiledBlock]; // of the weights of the last step
 };
 
-__device__ inline void loadFilter(const AttentionArguments<Real> &a, const TileLane &lane, TileFilter &filter) {
+// The weights of the warp's filters, kept from receiver to receiver.
+struct TileFilter {
+    SplitFragment first[filterSteps - 1][2];
+    unsigned lastBig[2][4];
+};
+
+__device__ inline void loadFilter(const AttentionArguments<Real> &a, const TileLane &lane, TileFilter &filter,
+                                  TileOperands &operands) {
     const unsigned *weights = forwardWeights(a, lane);
 #pragma unroll
-    for (int k = 0; k < 2 * filterSteps; k++)
-        filter.weights[k / 2][k % 2] = loadFragment(weights, k);
-    filter.bias = loadFour((lane.m == 0 ? a.weights.radial1Bias[0] : a.weights.radial1Bias[1]) + lane.feature);
+    for (int step = 0; step < filterSteps; step++)
+#pragma unroll
+        for (int p = 0; p < 2; p++) {
+            const SplitFragment fragment = loadFragment(weights, 2 * step + p);
+            if (step < filterSteps - 1) {
+                filter.first[step][p] = fragment;
+                continue;
+            }
+#pragma unroll
+            for (int q = 0; q < 4; q++) {
+                filter.lastBig[p][q] = fragment.big[q];
+                operands.small[p][threadIdx.x].of[q] = fragment.small[q];
+            }
+        }
+    operands.bias[threadIdx.x] =
+        loadFour((lane.m == 0 ? a.weights.radial1Bias[0] : a.weights.radial1Bias[1]) + lane.feature);
 }
 
 // Messages of attention m through the edges of tile n, to the lane's four features (m = 0), or to the Euclidean
 // variables g and g + 8 of the warp's degree (m = 1).
 template <int m>
-__device__ inline void tileMessages(const AttentionArguments<Real> &a, const TileLane &lane, const Four &query,
-                                    const EdgeGroupOf<forwardColumns> &group, const ForwardRows &rows, int n,
-                                    const TileFilter &filter, Four &message) {
+__device__ inline void tileMessages(const AttentionArguments<Real> &a, const TileLane &lane,
+                                    const TileOperands &operands, const EdgeGroupOf<forwardColumns> &group,
+                                    const ForwardRows &rows, int n, const TileFilter &filter, Four &message) {
     const int begin = degreeStart(lane.block), width = m == 1 ? degreeStart(lane.block + 1) - begin : 0;
     const Real *keys = m == 0 ? a.state.keyX : a.state.keyEv;
     const int first = tileEdges * n + 2 * lane.t;
-    Four key[2]; // asked for before the products
-#pragma unroll
-    for (int c = 0; c < 2; c++)
-        key[c] = loadFour(keys + tileIndex(group.sender[first + c], lane));
     TileSum w;
     clearSum(w);
+    __syncwarp(); // what follows is read here and not before
 #pragma unroll
     for (int step = 0; step < filterSteps; step++) {
         const SplitFour numbers = rows.row[tileEdges * n + lane.g][stepColumn<ForwardRows>(lane, step)];
 #pragma unroll
         for (int p = 0; p < 2; p++)
-            multiplyHalves(filter.weights[step][p], numbers, w[p]);
+            if (step < filterSteps - 1) {
+                multiplyHalves(filter.first[step][p], numbers, w[p]);
+            } else {
+                multiplyHalves(operands.small[p][threadIdx.x].of, numbers.big, w[p]);
+                multiplyHalves(filter.lastBig[p], numbers.small, w[p]);
+                multiplyHalves(filter.lastBig[p], numbers.big, w[p]);
+            }
     }
+    const Four query = operands.query[threadIdx.x], bias = operands.bias[threadIdx.x];
 #pragma unroll
     for (int c = 0; c < 2; c++) {
         const int e = first + c;
         const Real unscale = rows.unscale[e];
+        const Four key = loadFour(keys + tileIndex(group.sender[e], lane));
         Real product = 0;
 #pragma unroll
         for (int q = 0; q < 4; q++)
-            product += query.of[q] * (w[q / 2][2 * (q % 2) + c] * unscale + filter.bias.of[q]) * key[c].of[q];
+            product += query.of[q] * (w[q / 2][2 * (q % 2) + c] * unscale + bias.of[q]) * key.of[q];
         const Real coefficient = group.cutoff[e] * sumFeatures(product);
         if constexpr (m == 0) {
             const Four value = loadFour(a.state.valueX + tileIndex(group.sender[e], lane));
@@ -101,31 +126,34 @@ template <bool exists> __device__ inline void tiledForward(const AttentionArgume
         __shared__ EdgeGroupOf<forwardColumns> group;
         alignas(16) __shared__ Real squares[forwardColumns][numDegrees];
         __shared__ ForwardRows rows;
+        __shared__ TileOperands operands;
         const TileLane lane = tileLane();
         TileFilter filter;
-        loadFilter(a, lane, filter);
+        loadFilter(a, lane, filter, operands);
         const Receivers receivers(a.atoms.numAtoms);
         for (int i = receivers.first; i < receivers.end; i++) {
             const int count = a.edges.count[i];
-            const Four query = loadFour((lane.m == 0 ? a.state.queryX : a.state.queryEv) + tileIndex(i, lane));
-            const TileGroups<forwardTiles> groups(count);
-            Four message = {};
-            for (int first = 0; first < count; first += groups.tiles * tileEdges) {
+            operands.query[threadIdx.x] =
+                loadFour((lane.m == 0 ? a.state.queryX : a.state.queryEv) + tileIndex(i, lane));
+            operands.message[threadIdx.x] = {};
+            for (int first = 0; first < count; first += forwardColumns) {
                 const int left = (count - first + tileEdges - 1) / tileEdges;
-                const int tiles = left < groups.tiles ? left : groups.tiles;
+                const int tiles = left < forwardTiles ? left : forwardTiles;
                 __syncthreads();
                 loadTileEdges(a, i, first, tiles * tileEdges, group, squares);
                 __syncthreads();
                 loadTileRows(a, tiles * tileEdges, group, squares, rows, nullptr);
                 __syncthreads();
+                Four message = operands.message[threadIdx.x];
 #pragma unroll 1
                 for (int n = 0; n < tiles; n++)
                     if (lane.m == 0)
-                        tileMessages<0>(a, lane, query, group, rows, n, filter, message);
+                        tileMessages<0>(a, lane, operands, group, rows, n, filter, message);
                     else
-                        tileMessages<1>(a, lane, query, group, rows, n, filter, message);
+                        tileMessages<1>(a, lane, operands, group, rows, n, filter, message);
+                operands.message[threadIdx.x] = message;
             }
-            storeMessage(a, i, lane, message);
+            storeMessage(a, i, lane, operands.message[threadIdx.x]);
         }
     }
 }
