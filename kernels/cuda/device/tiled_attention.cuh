@@ -10,6 +10,7 @@
 #pragma once
 
 #include "cuda/device/activation.cuh"
+#include "cuda/device/cache_hints.cuh"
 #include "cuda/device/edge_group.cuh"
 #include "cuda/device/half_tensor.cuh"
 #include "cuda/device/tensor.cuh"
@@ -33,10 +34,17 @@ static_assert(halfDepth == tileDepth, "");
 struct alignas(16) Four {
     Real of[4];
 };
-struct alignas(16) Words {
-    unsigned of[4];
-};
 __device__ inline Four loadFour(const Real *numbers) { return *reinterpret_cast<const Four *>(numbers); }
+__device__ inline Four loadPassingFour(const Real *numbers) {
+    if constexpr (sizeof(Real) != sizeof(float))
+        return loadFour(numbers);
+    const Words words = loadPassing(numbers);
+    Four four;
+#pragma unroll
+    for (int q = 0; q < 4; q++)
+        four.of[q] = __int_as_float(int(words.of[q]));
+    return four;
+}
 __device__ inline SplitFour splitFour(const Four &four, Real scale) {
     const float numbers[4] = {float(four.of[0] * scale), float(four.of[1] * scale), float(four.of[2] * scale),
                               float(four.of[3] * scale)};
@@ -150,10 +158,10 @@ __device__ inline void loadTileRows(const AttentionArguments<Real> &a, int edges
         const Real *piece = a.weights.jointTable + group.interval[e] * (splineOrder * jointFunctions) + 4 * four;
         const int exponent = rowExponent(a, squares[e]);
         const Real t = group.position[e], scale = halfScale(exponent);
-        Four value = loadFour(piece + (splineOrder - 1) * jointFunctions), slope = {};
+        Four value = loadPassingFour(piece + (splineOrder - 1) * jointFunctions), slope = {};
 #pragma unroll
         for (int power = splineOrder - 2; power >= 0; power--) {
-            const Four c = loadFour(piece + power * jointFunctions);
+            const Four c = loadPassingFour(piece + power * jointFunctions);
 #pragma unroll
             for (int q = 0; q < 4; q++) {
                 if constexpr (withSlope)
@@ -200,8 +208,9 @@ __device__ inline void loadTileRows(const AttentionArguments<Real> &a, int edges
 
 // Fragment `index` of the weights (tile_layout.h), by whole warps.
 __device__ inline SplitFragment loadFragment(const unsigned *weights, int index) {
-    const Words *words = reinterpret_cast<const Words *>(weights + index * fragmentWords) + threadIdx.x % 32;
-    const Words big = words[0], small = words[32];
+    const unsigned *words = weights + index * fragmentWords + threadIdx.x % 32 * 4;
+    const Words big = *reinterpret_cast<const Words *>(words),
+                small = *reinterpret_cast<const Words *>(words + fragmentWords / 2);
     SplitFragment fragment;
 #pragma unroll
     for (int q = 0; q < 4; q++) {

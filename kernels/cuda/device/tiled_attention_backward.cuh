@@ -76,7 +76,7 @@ __device__ inline void tileCoefficientGradients(const AttentionArguments<Real> &
     own = other = 0;
     if constexpr (m == 0) {
         const unsigned k = tileIndex(group.sender[e], lane);
-        const Four value = loadFour(a.state.valueX + k);
+        const Four value = loadPassingFour(a.state.valueX + k);
         const Four messageGradient = loadFour(a.messageGradient + k);
 #pragma unroll
         for (int q = 0; q < 4; q++) {
@@ -164,8 +164,8 @@ __device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, c
                 Real gOwn, gOther;
                 tileCoefficientGradients<m>(a, lane, receiver, s.group, e, gOwn, gOther);
                 const unsigned k = tileIndex(s.group.sender[e], lane);
-                const Four query = loadFour((m == 0 ? a.state.queryX : a.state.queryEv) + k);
-                const Four key = loadFour((m == 0 ? a.state.keyX : a.state.keyEv) + k);
+                const Four query = loadPassingFour((m == 0 ? a.state.queryX : a.state.queryEv) + k);
+                const Four key = loadPassingFour((m == 0 ? a.state.keyX : a.state.keyEv) + k);
                 const Real f = a.messageScale[m] * s.group.cutoff[e];
                 const Real fSlope = a.messageScale[m] * s.group.cutoffSlope[e];
                 Real along = 0, sumOwn = 0, sumOther = 0;
@@ -178,7 +178,7 @@ __device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, c
                     gradients.query.of[q] += f * gOwn * filter * key.of[q];
                     gradients.key.of[q] += f * gOther * filter * query.of[q];
                     filterGradient[c].of[q] = f * gradient;
-                    largest = largerOf(largest, absolute(float(filterGradient[c].of[q])));
+                    largest = fmaxf(largest, fabsf(float(filterGradient[c].of[q])));
                     sumOwn += own * filter;
                     sumOther += other * filter;
                 }
@@ -364,6 +364,7 @@ __device__ inline void tiledReceiver(const AttentionArguments<Real> &a, int i, c
             tileForce(a, i, threadIdx.x, s);
         if (spherical && lane.warp > 0) {
             Real evGradient = 0;
+#pragma unroll 2
             for (int e = lane.warp - 1; e < edges; e += tiledWarps - 1)
                 evGradient += tileEvGradient(a, i, e, s);
             s.evGradient[lane.warp][threadIdx.x % 32] += evGradient;
