@@ -107,8 +107,9 @@ public:
     std::string implementation() const override {
         return std::string("CPU ") + kernels.name + (settings.precision == Precision::Double ? " double" : " single") +
                (kernels.oneShape ? ", kernels for SO3LR's shape" : "") +
-               (packed.tableIntervals ? ", radial table of " + std::to_string(packed.tableIntervals) + " intervals"
-                                      : ", exact radial networks");
+               (packed.tableGrid.intervals
+                    ? ", radial table of " + std::to_string(packed.tableGrid.intervals) + " intervals"
+                    : ", exact radial networks");
     }
 
 private:

@@ -106,7 +106,7 @@ PackedModelOwner<T>::PackedModelOwner(const Model &model, VectorFormat format, c
     packed.qkActivation = h.qkActivation;
     packed.energyActivation = h.energyActivation;
     packed.radialBasis = &basis;
-    packed.tableIntervals = table ? table->intervals : 0;
+    packed.tableGrid = table ? table->grid : RadialGrid();
     packed.cutoffFunction = h.cutoffFunction;
     packed.cutoffExponent = h.cutoffExponent;
     packed.euclideanFromNeighborhood = h.euclideanInit == EuclideanInit::Neighborhood;
@@ -186,11 +186,11 @@ PackedModelOwner<T>::PackedModelOwner(const Model &model, VectorFormat format, c
             }
             Matrix radial1 = placed(model.tensor(filter + "radial.1.weight"), b.total(), place);
             w.radial1[m] = dense(radial1.data, F, b.total(), &bias);
-            if (packed.tableIntervals) {
+            if (packed.tableGrid.intervals) {
                 constexpr int order = RadialTable::order;
-                T *pieces = newArray(size_t(table->intervals) * order * b.total());
+                T *pieces = newArray(size_t(table->grid.intervals) * order * b.total());
                 const std::vector<double> &own = model.tensor(filter + "radial.1.bias").data; // already in the table
-                for (int interval = 0; interval < table->intervals; interval++)
+                for (int interval = 0; interval < table->grid.intervals; interval++)
                     for (int k = 0; k < order; k++)
                         for (int f = 0; f < F; f++)
                             pieces[(size_t(interval) * order + k) * b.total() + place(f)] =

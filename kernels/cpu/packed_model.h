@@ -43,7 +43,7 @@ template <class T> struct PackedModel {
     Shape shape;
     Activation activation, qkActivation, energyActivation;
     const RadialBasisFunctions *radialBasis;
-    int tableIntervals; // 0: no table, the networks themselves
+    RadialGrid tableGrid; // no intervals: no table, the networks themselves
     CutoffFunction cutoffFunction;
     int cutoffExponent;
     bool euclideanFromNeighborhood;

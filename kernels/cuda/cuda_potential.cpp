@@ -54,7 +54,7 @@ public:
     const Options &options() const override { return settings; }
     std::string implementation() const override {
         return "CUDA " + device->name() + (settings.precision == Precision::Double ? " double" : " single") +
-               (arrays.tableIntervals ? ", radial table of " + std::to_string(arrays.tableIntervals) + " intervals"
+               (arrays.grid.intervals ? ", radial table of " + std::to_string(arrays.grid.intervals) + " intervals"
                                       : ", exact radial networks");
     }
 
@@ -298,8 +298,7 @@ template <class T> AttentionArguments<T> CudaPotential<T>::attentionArguments(in
     a.weights = arrays.layers[layer];
     a.state = workspace.layers[layer];
     a.cutoff = hyper.cutoff;
-    a.tableIntervals = arrays.tableIntervals;
-    a.tableInverseStep = arrays.tableInverseStep;
+    a.grid = arrays.grid;
     a.messageScale[0] = T(hyper.messageScale(hyper.numHeads));
     a.messageScale[1] = T(hyper.messageScale(hyper.numDegrees()));
     a.basisParameters = arrays.basisParameters;

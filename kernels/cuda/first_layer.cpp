@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "cuda/spline_grid.h"
+
 namespace so3krates::cuda {
 
 template <class T>
 FirstLayerAttention<T>::FirstLayerAttention(std::shared_ptr<const Model> model,
                                             std::shared_ptr<const RadialTable> table, std::shared_ptr<Device> device)
-    : model(model), intervals(table ? table->intervals : 0), tables(model, table, 1, firstLayerMostRow),
+    : model(model), grid(splineGrid(table ? table->grid : RadialGrid())), tables(model, table, 1, firstLayerMostRow),
       deviceTables(device), products(device), kind(device), example(device), slot(device) {
     static_assert(FirstLayerTables<T>::mostKinds == firstLayerKinds, "the kernels' shared memory");
 }
@@ -50,8 +52,7 @@ template <class T> FirstLayerArguments<T> FirstLayerAttention<T>::arguments() co
     const Hyperparameters &h = model->hyperparameters();
     FirstLayerArguments<T> a{};
     a.cutoff = h.cutoff;
-    a.tableIntervals = intervals;
-    a.tableInverseStep = intervals / h.cutoff;
+    a.grid = grid;
     a.tableRow = tables.row();
     a.table = deviceTables.get();
     a.slot = slot.get();

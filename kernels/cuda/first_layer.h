@@ -24,7 +24,7 @@ public:
 
 private:
     std::shared_ptr<const Model> model;
-    int intervals = 0;
+    SplineGrid grid;
     FirstLayerTables<T> tables;
     Buffer<T> deviceTables, products;
     Buffer<int> kind, example, slot;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cuda/spline_grid.h"
 #include "cuda/tile_weights.h"
 #include "radial/activation.h"
 #include "radial/radial_basis.h"
@@ -58,10 +59,8 @@ ModelArrays<T>::ModelArrays(const Model &model, const RadialTable *table, std::s
     : heads(), device(std::move(device)), first(first) {
     const Hyperparameters &h = model.hyperparameters();
     elementRows = model.tensor("embedding.element.weight").shape[0];
-    if (table && table->intervals) {
-        tableIntervals = table->intervals;
-        tableInverseStep = table->intervals / h.cutoff;
-    }
+    if (table)
+        grid = splineGrid(table->grid);
     basisParameters = putDoubles(RadialBasisFunctions(model).parameters());
     for (int layer = 0; layer < h.numLayers; layer++)
         addLayer(model, table, layer);
@@ -103,12 +102,12 @@ void ModelArrays<T>::addFilter(const Model &model, const RadialTable *table, int
     w.radial0Bias[filter] = tensor(model, name + "radial.0.bias");
     w.radial1[filter] = transposed(model.tensor(name + "radial.1.weight"));
     w.radial1Bias[filter] = put(bias);
-    if (!tableIntervals)
+    if (!grid.intervals)
         return;
     constexpr int order = RadialTable::order;
     std::vector<double> pieces;
-    pieces.reserve(size_t(tableIntervals) * order * F);
-    for (int interval = 0; interval < tableIntervals; interval++) {
+    pieces.reserve(size_t(grid.intervals) * order * F);
+    for (int interval = 0; interval < grid.intervals; interval++) {
         const float *piece = table->piece(layer, filter, interval);
         for (int k = 0; k < order; k++)
             for (int f = 0; f < F; f++) // the table holds the radial bias already
@@ -123,7 +122,7 @@ void ModelArrays<T>::addTiles(const Model &model, const RadialTable *table, int 
     const Hyperparameters &h = model.hyperparameters();
     if (!std::is_same<T, float>::value || !device->hasTensorCores() || !haveTiles(h, table))
         return;
-    const JointRadialBasis joint = makeJointRadialBasis(model, layer, table->intervals);
+    const JointRadialBasis joint = makeJointRadialBasis(model, layer, table->grid);
     if (!(joint.error <= TileWeights::bound))
         return;
     const TileWeights tiles(model, layer, joint, w.spherical0[0]);

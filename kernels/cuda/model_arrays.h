@@ -20,8 +20,7 @@ public:
     std::vector<LayerWeights<T>> layers;
     HeadWeights<T> heads;
     const double *basisParameters = nullptr; // as in device/radial_basis.cuh
-    int tableIntervals = 0;                  // 0: no table
-    double tableInverseStep = 0;             // 1/Å
+    SplineGrid grid = {};                    // of the radial table, if there is one
     int elementRows = 0;                     // rows of the shortest element table
 
 private:

@@ -60,7 +60,7 @@ double largestFunction(const JointRadialBasis &joint) {
 } // namespace
 
 bool haveTiles(const Hyperparameters &hyper, const RadialTable *table) {
-    return table && table->intervals &&
+    return table && table->grid.intervals &&
            tiledShape(hyper.numFeatures, hyper.numHeads, hyper.numDegrees(), hyper.numEuclidean(),
                       hyper.numSphericalHidden());
 }

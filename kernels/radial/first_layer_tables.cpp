@@ -56,8 +56,8 @@ FirstLayerTables<T>::FirstLayerTables(std::shared_ptr<const Model> model, std::s
     : model(std::move(model)), radial(std::move(table)) {
     const int row = 2 * (blocks(0) + blocks(1));
     rowWidth = (row + padding - 1) / padding * padding;
-    possible = radial && radial->intervals && this->model->hyperparameters().euclideanInit == EuclideanInit::Zero &&
-               rowWidth <= mostRow;
+    possible = radial && radial->grid.intervals &&
+               this->model->hyperparameters().euclideanInit == EuclideanInit::Zero && rowWidth <= mostRow;
     if (!possible)
         return;
     constant[0] = constantFilter(*this->model, "layers.0.attention.filter_x.");
@@ -75,7 +75,7 @@ template <class T> int FirstLayerTables<T>::place(int m, int direction) const {
 }
 
 template <class T> size_t FirstLayerTables<T>::tableSize() const {
-    return possible ? size_t(radial->intervals) * RadialTable::order * rowWidth : 0;
+    return possible ? size_t(radial->grid.intervals) * RadialTable::order * rowWidth : 0;
 }
 
 template <class T> void FirstLayerTables<T>::prepare(const std::vector<double> &initialFeatures, int numAtoms) {
@@ -161,7 +161,7 @@ template <class T> void FirstLayerTables<T>::fill(int receiver, int sender) {
             const double parity = m == 1 && h.degrees[block] % 2 ? -1 : 1;
             T *forward = tables[receiver * mostKinds + sender] + place(m, 0) + block;
             T *backward = tables[sender * mostKinds + receiver] + place(m, 1) + block;
-            for (int interval = 0; interval < radial->intervals; interval++)
+            for (int interval = 0; interval < radial->grid.intervals; interval++)
                 for (int k = 0; k < order; k++) {
                     const float *c = radial->piece(0, m, interval) + size_t(k) * F + begin;
                     const double sum =

@@ -16,7 +16,7 @@ namespace so3krates {
 
 template <class T> class FirstLayerTables {
 public:
-    // SO3LR knows 8 elements. Tables are quadratic in the kinds: for SO3LR 98 kB each, 6 MB of 8 kinds.
+    // SO3LR knows 8 elements. Tables are quadratic in the kinds: for SO3LR 49 kB each, 3 MB of 8 kinds.
     static constexpr int mostKinds = 8;
 
     // table: null if there is none. Rows are padded with zeros to a multiple of `padding` numbers. With rows longer

@@ -10,23 +10,23 @@ namespace so3krates {
 
 namespace {
 
-// A function of the distance: value, slope and curvature at all grid points, per interval. These numbers are the
+// A function of the distance: value, slope and curvature at all grid points, per fine interval. These numbers are the
 // spline, and sums of functions are sums of them.
 using Nodes = std::vector<double>;
 
 constexpr int perNode = 3;
 
 // Of all features of a filter.
-std::vector<Nodes> nodesOf(const Model &model, int layer, int filter, int intervals) {
+std::vector<Nodes> nodesOf(const Model &model, int layer, int filter, const RadialGrid &grid) {
     const Hyperparameters &h = model.hyperparameters();
     const int F = h.numFeatures;
-    const double step = h.cutoff / intervals;
+    const double step = 1 / grid.inverseStep;
     const RadialNetwork network(model, layer, filter);
     const std::vector<double> &bias = network.bias();
     std::vector<Nodes> nodes(F);
     std::vector<double> at(size_t(perNode) * F);
-    for (int n = 0; n <= intervals; n++) {
-        network.evaluate(n * step, perNode, at.data());
+    for (int n = 0; n <= grid.intervals; n++) {
+        network.evaluate(grid.start(n), perNode, at.data());
         for (int f = 0; f < F; f++)
             nodes[f].insert(nodes[f].end(), {at[f] - bias[f], at[F + f] * step, at[2 * F + f] * step * step});
     }
@@ -50,14 +50,14 @@ void subtract(Nodes &a, double factor, const Nodes &b) {
 
 // Gram-Schmidt with pivots: the function that is known worst so far becomes the next of the basis. Close to the best
 // basis of that size (a singular value decomposition's deviates by half as much), in a page.
-JointRadialBasis makeJointRadialBasis(const Model &model, int layer, int intervals) {
-    const int F = model.hyperparameters().numFeatures, numFunctions = 2 * F;
-    const double step = model.hyperparameters().cutoff / intervals;
+JointRadialBasis makeJointRadialBasis(const Model &model, int layer, const RadialGrid &grid) {
+    const int F = model.hyperparameters().numFeatures, numFunctions = 2 * F, intervals = grid.intervals;
+    const double step = 1 / grid.inverseStep;
     // Values count as they are, slopes as over 0.1 Å, which makes their deviations small, too.
     double weight[perNode];
     for (int k = 0; k < perNode; k++)
         weight[k] = std::pow(0.1 / step, 2 * k);
-    std::vector<Nodes> rest = nodesOf(model, layer, 0, intervals), ofEv = nodesOf(model, layer, 1, intervals);
+    std::vector<Nodes> rest = nodesOf(model, layer, 0, grid), ofEv = nodesOf(model, layer, 1, grid);
     std::move(ofEv.begin(), ofEv.end(), std::back_inserter(rest));
     double squares = 0, noise = 0;
     for (const Nodes &nodes : rest)
@@ -94,8 +94,11 @@ JointRadialBasis makeJointRadialBasis(const Model &model, int layer, int interva
             subtract(rest[f], factor, next);
         }
         for (int interval = 0; interval < intervals; interval++) {
-            double c[RadialTable::order];
-            quintic(&next[size_t(interval) * perNode], &next[size_t(interval + 1) * perNode], c);
+            double ends[2][perNode], c[RadialTable::order];
+            for (int end = 0; end < 2; end++)
+                for (int k = 0; k < perNode; k++)
+                    ends[end][k] = next[size_t(interval + end) * perNode + k] * std::pow(grid.width(interval), k);
+            quintic(ends[0], ends[1], c);
             for (int power = 0; power < RadialTable::order; power++)
                 basis.pieces[(size_t(interval) * RadialTable::order + power) * JointRadialBasis::size + k] = c[power];
         }

@@ -16,6 +16,6 @@ struct JointRadialBasis {
     std::vector<double> weights[2]; // filter x, ev: [F][size], without bias
 };
 
-JointRadialBasis makeJointRadialBasis(const Model &model, int layer, int intervals);
+JointRadialBasis makeJointRadialBasis(const Model &model, int layer, const RadialGrid &grid);
 
 } // namespace so3krates

@@ -21,50 +21,74 @@ void quintic(const double left[3], const double right[3], double c[6]) {
     c[5] = 6 * step - 3 * slope + 0.5 * curvature;
 }
 
-RadialTable makeRadialTable(const Model &model, double bound) {
+namespace {
+
+// The table on a grid. outerError: of the wide intervals alone.
+RadialTable tableOn(const RadialGrid &grid, const Model &model, double &outerError) {
     const Hyperparameters &h = model.hyperparameters();
     const int F = h.numFeatures;
     RadialTable table;
-    table.cutoff = h.cutoff;
+    table.grid = grid;
     table.numFeatures = F;
-    for (int intervals : {256, 512, 1024}) {
-        const double step = h.cutoff / intervals;
-        table.intervals = intervals;
-        table.error = 0;
-        table.coefficients.assign(size_t(h.numLayers) * 2 * intervals * RadialTable::order * F, 0.0f);
-        for (int layer = 0; layer < h.numLayers; layer++)
-            for (int filter = 0; filter < 2; filter++) {
-                const RadialNetwork network(model, layer, filter);
-                std::vector<double> left(3 * size_t(F)), right(3 * size_t(F)), exact(F);
-                double squares = 0, largest = 0;
-                network.evaluate(0, 3, left.data());
-                for (int interval = 0; interval < intervals; interval++) {
-                    network.evaluate((interval + 1) * step, 3, right.data());
-                    network.evaluate((interval + 0.5) * step, 1, exact.data());
-                    float *out = const_cast<float *>(table.piece(layer, filter, interval));
-                    for (int f = 0; f < F; f++) {
-                        const double l[3] = {left[f], left[F + f] * step, left[2 * F + f] * step * step};
-                        const double r[3] = {right[f], right[F + f] * step, right[2 * F + f] * step * step};
-                        double c[6], middle = 0;
-                        quintic(l, r, c);
-                        for (int k = RadialTable::order - 1; k >= 0; k--) {
-                            middle = 0.5 * middle + c[k];
-                            out[k * F + f] = float(c[k]);
-                        }
-                        largest = std::max(largest, std::abs(middle - exact[f]));
-                        squares += exact[f] * exact[f];
+    table.coefficients.assign(size_t(h.numLayers) * 2 * grid.intervals * RadialTable::order * F, 0.0f);
+    outerError = 0;
+    for (int layer = 0; layer < h.numLayers; layer++)
+        for (int filter = 0; filter < 2; filter++) {
+            const RadialNetwork network(model, layer, filter);
+            std::vector<double> left(3 * size_t(F)), right(3 * size_t(F)), exact(F);
+            double squares = 0, largest = 0, largestOutside = 0;
+            network.evaluate(0, 3, left.data());
+            for (int interval = 0; interval < grid.intervals; interval++) {
+                const double begin = grid.start(interval), end = grid.start(interval + 1), step = end - begin;
+                network.evaluate(end, 3, right.data());
+                network.evaluate(begin + 0.5 * step, 1, exact.data());
+                float *out = const_cast<float *>(table.piece(layer, filter, interval));
+                double deviation = 0;
+                for (int f = 0; f < F; f++) {
+                    const double l[3] = {left[f], left[F + f] * step, left[2 * F + f] * step * step};
+                    const double r[3] = {right[f], right[F + f] * step, right[2 * F + f] * step * step};
+                    double c[6], middle = 0;
+                    quintic(l, r, c);
+                    for (int k = RadialTable::order - 1; k >= 0; k--) {
+                        middle = 0.5 * middle + c[k];
+                        out[k * F + f] = float(c[k]);
                     }
-                    left.swap(right);
+                    deviation = std::max(deviation, std::abs(middle - exact[f]));
+                    squares += grid.width(interval) * exact[f] * exact[f];
                 }
-                const double rms = std::sqrt(squares / (double(intervals) * F));
-                table.error = std::max(table.error, rms > 0 ? largest / rms : 0.0);
+                largest = std::max(largest, deviation);
+                if (interval >= grid.fine)
+                    largestOutside = std::max(largestOutside, deviation);
+                left.swap(right);
             }
-        if (table.error < bound)
-            return table;
-    }
-    table.intervals = 0;
-    table.coefficients.clear();
+            const double points = grid.fine + double(grid.coarsening) * (grid.intervals - grid.fine);
+            const double rms = std::sqrt(squares / (points * F));
+            table.error = std::max(table.error, rms > 0 ? largest / rms : 0.0);
+            outerError = std::max(outerError, rms > 0 ? largestOutside / rms : 0.0);
+        }
     return table;
+}
+
+} // namespace
+
+RadialTable makeRadialTable(const Model &model, double bound, double unnoticed) {
+    constexpr int coarsening = 3;
+    for (int intervals : {256, 512, 1024}) {
+        double outerError;
+        const int fine = intervals / 4;
+        RadialGrid grid;
+        grid.inverseStep = intervals / model.hyperparameters().cutoff;
+        grid.fine = grid.intervals = intervals;
+        RadialTable uniform = tableOn(grid, model, outerError);
+        if (!(uniform.error < bound))
+            continue;
+        grid.fine = fine;
+        grid.coarsening = coarsening;
+        grid.intervals = fine + (intervals - fine) / coarsening;
+        RadialTable widening = tableOn(grid, model, outerError);
+        return outerError < unnoticed ? widening : uniform;
+    }
+    return RadialTable();
 }
 
 std::shared_ptr<const RadialTable> sharedRadialTable(const Model &model) {

@@ -196,8 +196,8 @@ def kernel_geometry(case: Case) -> dict[str, object]:
     }
 
 
-def kernel_input(case: Case, basis_parameters: np.ndarray, table: np.ndarray | None = None) -> dict[str, object]:
-    """Arguments of a module's `attention`. table: (2, intervals, 6, F) with the radial biases, of the case's layer."""
+def kernel_input(case: Case, basis_parameters: np.ndarray, table: tuple | None = None) -> dict[str, object]:
+    """Arguments of a module's `attention`. table: what its `radial_table` says."""
     hyper, attention = case.hyper, case.attention
     constant_ev = case.layer == 0 and hyper.euclidean_init == "zero"
     data = {
@@ -207,7 +207,6 @@ def kernel_input(case: Case, basis_parameters: np.ndarray, table: np.ndarray | N
         "scale_x": attention.scale_x,
         "scale_ev": attention.scale_ev,
         "basis_parameters": basis_parameters,
-        "table_intervals": 0 if table is None else table.shape[1],
         "message_gradient": case.message_gradient.numpy(),
         "ev_gradient": case.ev_gradient.numpy(),
         "input_matters": not constant_ev,
@@ -230,6 +229,7 @@ def kernel_input(case: Case, basis_parameters: np.ndarray, table: np.ndarray | N
         data[f"radial0_{suffix}"], data[f"radial0_bias_{suffix}"] = first.T, first_bias
         data[f"radial1_{suffix}"], data[f"radial1_bias_{suffix}"] = second.T, bias
         if table is not None:
-            data[f"table_{suffix}"] = table[m].astype(np.float64)
+            data[f"table_{suffix}"] = table[0][case.layer, m].astype(np.float64)
             data[f"table_{suffix}"][:, 0] += bias - radial_bias
+            data["grid"] = table[1]
     return data

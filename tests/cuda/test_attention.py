@@ -133,7 +133,7 @@ def test_entries_beyond_the_cutoff_do_nothing(run, shape):
 def test_table_against_network(run, emulated, tmp_path):
     """In single precision; a table may deviate by 1e-4 of the radial network's rms."""
     case = make_case("so3lr_float")
-    table = emulated("so3lr_float").radial_table(model_file(case, tmp_path))[case.layer]
+    table = emulated("so3lr_float").radial_table(model_file(case, tmp_path))
     expected = reference(case)
     check(run("so3lr_float", case, table), expected, 2e-3)
     check(run("so3lr_float", case, table), expected, 2e-4, ["features", "ev"])
@@ -141,7 +141,7 @@ def test_table_against_network(run, emulated, tmp_path):
 
 def test_forces_of_the_table_are_its_gradient(run, emulated, tmp_path):
     case = make_case("so3lr_double")
-    table = emulated("so3lr_double").radial_table(model_file(case, tmp_path))[case.layer]
+    table = emulated("so3lr_double").radial_table(model_file(case, tmp_path))
     forces = run("so3lr_double", case, table)["forces"]
 
     def energy(positions):
@@ -179,6 +179,44 @@ def test_tiles(run_on_table, shape, changes):
     for name, value in general.items():
         if name != "strain":
             assert np.abs(tiled[name] - value).max() <= TOLERANCE[shape] * np.abs(value).max(), name
+
+
+def test_tiles_of_large_numbers(run_on_table):
+    """Hidden units far beyond FP16's range, and of one atom's edges a thousand times larger than of the others."""
+    case = make_case("small_float")
+    case.arrays["ev"][2] *= 30
+    with torch.no_grad():
+        for filters in (case.attention.filter_x, case.attention.filter_ev):
+            filters.spherical[0].weight *= 1e3
+            filters.spherical[1].weight *= 1e-3
+    check(run_on_table("small_float", case, True), reference(case), 2 * TOLERANCE["small_float"])
+
+
+def test_tiles_scale_exactly(run_on_table):
+    """FP16 numbers of any size: gradients times a power of two give the same, times that."""
+    case = make_case("small_float")
+    once = run_on_table("small_float", case, True)
+    names = [name for name in once if name.endswith("gradient")]
+    assert len(names) == 6
+    for factor in (2.0**-60, 2.0**40):
+        scaled = dataclasses.replace(
+            case, message_gradient=case.message_gradient * factor, ev_gradient=case.ev_gradient * factor
+        )
+        result = run_on_table("small_float", scaled, True)
+        for name in [*names, "forces"]:
+            np.testing.assert_array_equal(result[name], once[name] * factor, name)
+
+
+@pytest.mark.parametrize("array", ["query_x", "key_ev", "ev"])
+def test_tiles_of_what_is_no_number(run_on_table, array):
+    """It shows wherever it matters: nothing finite comes of it."""
+    case = make_case("small_float")
+    case.arrays[array][1, 0] = np.nan
+    result = run_on_table("small_float", case, True)
+    near = np.unique(case.neighbors.senders[case.neighbors.receivers == 1])
+    assert len(near) > 1
+    assert not np.isfinite(result["forces"][near]).any()
+    assert np.isfinite(result["forces"][-1]).all()  # the atom alone
 
 
 @pytest.mark.parametrize(("steeper", "expected"), [(3, True), (30, False), (100, False)])

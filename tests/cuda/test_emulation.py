@@ -28,6 +28,22 @@ def test_kernels_are_found_in_the_source(module):
     assert set(module.kernels()) == {"so3kReverse", "so3kBlockSum", "so3kWarp", "so3kMistake", "so3kOrder"}
 
 
+def test_half_precision_is_that_of_numpy(module):
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    values = bits.view(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(module.half_value(bits), values)
+    finite = np.isfinite(values)
+    np.testing.assert_array_equal(module.half_bits(values[finite]), bits[finite])
+    rng = np.random.default_rng(0)
+    between = (rng.normal(size=100_000) * 2.0 ** rng.integers(-30, 18, 100_000)).astype(np.float32)
+    halves = (values[finite][:-1] + np.nextafter(values[finite][:-1], np.float32(0))) / 2
+    for numbers in (between, halves, np.float32([65519.99, 65520, np.inf, -np.inf])):
+        with np.errstate(over="ignore"):
+            expected = numbers.astype(np.float16)
+        np.testing.assert_array_equal(module.half_bits(numbers), expected.view(np.uint16))
+    assert np.isnan(module.half_value(module.half_bits(np.float32(np.nan))))
+
+
 def test_barriers(launch, thread_order):
     reversed_blocks = INPUT.reshape(2, 128)[:, ::-1].ravel()
     assert (launch("so3kReverse", shared_doubles=128) == reversed_blocks).all()

@@ -7,6 +7,7 @@
 #include "cuda/attention.h"
 #include "cuda/cuda_attention.h"
 #include "cuda/model_arrays.h"
+#include "cuda/spline_grid.h"
 #include "python/device_attention.h"
 #include "radial/radial_table.h"
 
@@ -86,8 +87,7 @@ std::unique_ptr<ModelArrays<Real>> layerOfModel(emulation::EmulatedDevice &devic
     auto arrays =
         std::make_unique<ModelArrays<Real>>(*model, &table, std::shared_ptr<Device>(&device, [](Device *) {}));
     a.weights = arrays->layers.at(input["layer"].cast<int>());
-    a.tableIntervals = arrays->tableIntervals;
-    a.tableInverseStep = arrays->tableInverseStep;
+    a.grid = arrays->grid;
     return arrays;
 }
 
@@ -120,8 +120,8 @@ py::dict attention(emulation::EmulatedDevice &device, const py::dict &input) {
     a.state.evAttended = arrays.allocate<Real>(N * M);
     a.features = arrays.in<Real>("features");
     a.cutoff = arrays.number<double>("cutoff");
-    a.tableIntervals = arrays.number<int>("table_intervals");
-    a.tableInverseStep = a.tableIntervals / a.cutoff;
+    if (arrays.has("grid"))
+        a.grid = arrays.number<SplineGrid>("grid");
     a.basisParameters = arrays.in<double>("basis_parameters");
     const auto ofModel = arrays.has("model") ? layerOfModel(device, input, a) : nullptr;
 
@@ -200,6 +200,9 @@ private:
 } // namespace
 
 void bindAttention(py::module_ &m) {
+    py::class_<SplineGrid>(m, "SplineGrid", py::module_local())
+        .def_readonly("fine", &SplineGrid::fine)
+        .def_readonly("intervals", &SplineGrid::intervals);
     py::class_<EmulatedAttention>(m, "DeviceAttention", py::module_local())
         .def(py::init<const py::bytes &>())
         .def("compute", &EmulatedAttention::compute)
@@ -217,12 +220,12 @@ void bindAttention(py::module_ &m) {
         hyper.degrees.assign(degrees, 1);
         checkAttentionShape(hyper);
     });
-    // [layer][filter][interval][6][F], the radial biases included
+    // [layer][filter][interval][6][F], the radial biases included, and the grid
     m.def("radial_table", [](const py::bytes &file) {
         const auto model = Model::fromBytes(file, "bytes");
         const RadialTable table = makeRadialTable(*model);
-        const std::vector<py::ssize_t> shape{model->hyperparameters().numLayers, 2, table.intervals, RadialTable::order,
-                                             table.numFeatures};
-        return py::array_t<float>(shape, table.coefficients.data());
+        const std::vector<py::ssize_t> shape{model->hyperparameters().numLayers, 2, table.grid.intervals,
+                                             RadialTable::order, table.numFeatures};
+        return py::make_tuple(py::array_t<float>(shape, table.coefficients.data()), splineGrid(table.grid));
     });
 }

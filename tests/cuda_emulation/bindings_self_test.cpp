@@ -4,6 +4,7 @@
 
 #include <pybind11/numpy.h>
 
+#include "cuda/half.h"
 #include "self_test_arguments.h"
 
 namespace py = pybind11;
@@ -42,4 +43,6 @@ void bindSelfTest(py::module_ &m) {
     m.def("launch", &launch, py::arg("device"), py::arg("kernel"), py::arg("mode"), py::arg("input"),
           py::arg("outputs"), py::arg("blocks"), py::arg("threads"), py::arg("shared_doubles") = 1,
           py::arg("host_pointer") = false);
+    m.def("half_bits", py::vectorize(so3krates::cuda::halfBits));
+    m.def("half_value", py::vectorize(so3krates::cuda::halfValue));
 }

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from cases import PARTS
 from random_models import VARIATIONS, hyperparameters, random_box, random_model, random_molecule
+
+from openmm_so3krates import Potential
 
 SYSTEMS = {
     "molecule": random_molecule(1),
@@ -89,3 +92,22 @@ def test_untrained_elements_on_request(engine_of):
     expected = model(numbers, system.positions, **system.call, virial=True)
     potential = engine_of(model, allow_untrained_elements=True)
     assert_same(potential.compute(numbers, system.positions, **system.call, virial=True), expected, 1e-10)
+
+
+@pytest.mark.parametrize(
+    ("steeper", "implementation"),
+    [(1, "128 intervals"), (20, "128 intervals"), (40, "256 intervals"), (160, "1024 intervals"), (400, "networks")],
+)
+def test_radial_grids_follow_the_networks(steeper, implementation, tmp_path):
+    """Steeper networks get more intervals, and wide ones only where nobody notices."""
+    model = random_model(hyperparameters(), 3)
+    with torch.no_grad():
+        for layer in model.layers:
+            for filters in (layer.attention.filter_x, layer.attention.filter_ev):
+                filters.radial[0].weight *= steeper
+    model.save(tmp_path / "steep.safetensors", {})
+    single, double = (Potential(tmp_path / "steep.safetensors", precision=p) for p in ("single", "double"))
+    assert implementation in single.implementation
+    system = random_molecule(3, 9)
+    ours, exact = (p.compute(system.atomic_numbers, system.positions).forces for p in (single, double))
+    assert np.abs(ours - exact).max() < 1e-5 * np.abs(exact).max()

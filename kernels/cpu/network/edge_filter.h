@@ -58,7 +58,7 @@ template <class T>
 void edgeFilters(const Evaluation<T> &e, int layer, int begin, int n, bool wantSlopes, FilterBlock<T> &b) {
     const Shape &s = shapeOf(*e.model);
     const LayerWeights<T> &w = e.model->layers[layer];
-    const bool table = e.model->tableIntervals > 0;
+    const bool table = e.model->tableGrid.intervals > 0;
     if (!table)
         radialBasisBlock<T>(e, begin, n, b.basis);
     if (w.useSpherical)

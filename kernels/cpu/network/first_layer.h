@@ -11,14 +11,13 @@ template <class T> void firstLayerForward(const Evaluation<T> &e, int begin, int
     constexpr int order = RadialTable::order;
     const Shape &s = shapeOf(*e.model);
     const FirstLayerView<T> &tables = e.firstLayer;
-    const int intervals = e.model->tableIntervals, alphaRow = s.alphaRow();
-    const double inverseStep = intervals / e.model->cutoff;
+    const int alphaRow = s.alphaRow();
+    const RadialGrid grid = e.model->tableGrid;
     for (int p = begin; p < end; p++) {
-        const double x = e.distance[p] * inverseStep;
-        const int interval = x < intervals ? int(x) : intervals - 1;
-        const Vec<T> t = broadcast<T>(T(x - interval));
+        const RadialGrid::Place place = grid.place(e.distance[p]);
+        const Vec<T> t = broadcast<T>(T(place.position));
         const int kinds = tables.kind[e.pairs.i[p]] * tables.mostKinds + tables.kind[e.pairs.j[p]];
-        const T *c = tables.tables[kinds] + long(interval) * order * tables.row;
+        const T *c = tables.tables[kinds] + long(place.interval) * order * tables.row;
         const T cut = e.cutoff[2L * p], cutSlope = e.cutoff[2L * p + 1];
         T alpha[tables.mostRow], alphaSlope[tables.mostRow];
         for (int k = 0; k < tables.row; k += lanes<T>) {
@@ -29,7 +28,7 @@ template <class T> void firstLayerForward(const Evaluation<T> &e, int begin, int
                 value = value * t + load<T>(c + power * tables.row + k);
             }
             store<T>(alpha + k, cut * value);
-            store<T>(alphaSlope + k, cutSlope * value + (cut * T(inverseStep)) * slope);
+            store<T>(alphaSlope + k, cutSlope * value + (cut * T(place.inverseStep)) * slope);
         }
         __builtin_memcpy(e.layer[0].alpha + long(p) * alphaRow, alpha, sizeof(T) * alphaRow);
         if (e.withGradient)

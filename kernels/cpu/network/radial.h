@@ -48,15 +48,14 @@ template <class T>
 void radialFilterFromTable(const Evaluation<T> &e, const LayerWeights<T> &w, int m, int begin, int n, T *values,
                            T *slopes) {
     constexpr int order = RadialTable::order;
-    const int total = shapeOf(*e.model).block[m].total(), intervals = e.model->tableIntervals;
-    const double inverseStep = intervals / e.model->cutoff;
-    for (int p = 0; p < n; p++) {
-        const double x = e.distance[begin + p] * inverseStep;
-        const int interval = x < intervals ? int(x) : intervals - 1;
-        const Vec<T> t = broadcast<T>(T(x - interval));
-        const T *c = w.table[m] + long(interval) * order * total;
-        const double nextX = e.distance[begin + (p + 1 < n ? p + 1 : p)] * inverseStep;
-        const T *next = w.table[m] + long(nextX < intervals ? int(nextX) : intervals - 1) * order * total;
+    const int total = shapeOf(*e.model).block[m].total();
+    const RadialGrid grid = e.model->tableGrid;
+    RadialGrid::Place place = grid.place(e.distance[begin]), nextPlace = place;
+    for (int p = 0; p < n; p++, place = nextPlace) {
+        const Vec<T> t = broadcast<T>(T(place.position));
+        const T *c = w.table[m] + long(place.interval) * order * total;
+        nextPlace = grid.place(e.distance[begin + (p + 1 < n ? p + 1 : p)]);
+        const T *next = w.table[m] + long(nextPlace.interval) * order * total;
         for (int f = 0; f < total; f += lanes<T>) {
 #pragma GCC unroll 6
             for (int k = 0; k < order; k++)
@@ -75,7 +74,7 @@ void radialFilterFromTable(const Evaluation<T> &e, const LayerWeights<T> &w, int
 #pragma GCC unroll 6
                 for (int k = order - 2; k >= 1; k--)
                     slope = slope * t + T(k) * power[k];
-                store<T>(slopes + p * total + f, slope * T(inverseStep));
+                store<T>(slopes + p * total + f, slope * T(place.inverseStep));
             }
         }
     }

@@ -4,6 +4,8 @@
 // Å, eV, e. Positions are double throughout; differences are taken in double and rounded to T.
 #pragma once
 
+#include "cuda/device/spline_grid.h"
+
 namespace so3krates {
 namespace cuda {
 
@@ -68,8 +70,8 @@ template <class T> struct AttentionArguments {
     NeighborMatrix edges;
     LayerWeights<T> weights;
     LayerState<T> state;
-    double cutoff, tableInverseStep; // Å, 1/Å
-    int tableIntervals;
+    double cutoff; // Å
+    SplineGrid grid;
     T messageScale[2];
     const double *basisParameters; // see device/radial_basis.cuh
     T *features;                   // [N][F] forward: x += message

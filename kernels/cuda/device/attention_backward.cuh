@@ -143,8 +143,7 @@ extern "C" __global__ void __launch_bounds__(blockThreads, processorBlocks)
     for (int first = 0; first < count; first += groupEdges) {
         __syncthreads();
         if (isEntry)
-            loadEdge(a.atoms, a.edges, a.cutoff, {a.tableInverseStep, a.tableIntervals}, i, first + entry, entry,
-                     s.group);
+            loadEdge(a.atoms, a.edges, a.cutoff, a.grid, i, first + entry, entry, s.group);
         if (useSpherical)
             loadSquares(a.edges, a.state.evIn, i, first, s.spherical);
         __syncthreads();

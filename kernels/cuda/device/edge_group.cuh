@@ -41,7 +41,7 @@ __device__ inline int senderOf(const NeighborMatrix &edges, int receiver, int ed
 // Entry e of the group, by one thread: edge `edge` of the receiver. Differences and the distance in double, all that
 // follows from them in Real: about 25 operations in double, 160 in Real.
 template <int columns>
-__device__ inline void loadEdge(const Atoms &atoms, const NeighborMatrix &edges, double cutoff, SplineGrid grid,
+__device__ inline void loadEdge(const Atoms &atoms, const NeighborMatrix &edges, double cutoff, const SplineGrid &grid,
                                 int receiver, int edge, int e, EdgeGroupOf<columns> &group) {
     const int sender = senderOf(edges, receiver, edge);
     double r[3] = {0, 0, 0}, d = cutoff;
@@ -60,7 +60,9 @@ __device__ inline void loadEdge(const Atoms &atoms, const NeighborMatrix &edges,
     group.cutoff[e] = cutoffValue(d, cutoff, group.cutoffSlope[e]);
     group.distance[e] = d;
     group.sender[e] = sender;
-    const double place = d * grid.inverseStep;
+    double place = d * grid.inverseStep;
+    if (place >= grid.fine)
+        place = grid.fine + (place - grid.fine) * grid.inverseCoarsening;
     const int interval = place < grid.intervals ? int(place) : grid.intervals - 1;
     group.interval[e] = interval;
     group.position[e] = Real(place - interval);

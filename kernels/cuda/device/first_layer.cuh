@@ -38,10 +38,10 @@ static_assert(firstLayerWarps * sizeof(FirstLayerBackwardShared) <= 48 * 1024, "
 __device__ inline const Real *loadLaneEdge(const FirstLayerArguments<Real> &a, int i, int edge,
                                            EdgeGroupOf<laneColumns> &group, int &kind) {
     const int lane = threadIdx.x % 32;
-    loadEdge(a.atoms, a.edges, a.cutoff, {a.tableInverseStep, a.tableIntervals}, i, edge, lane, group);
+    loadEdge(a.atoms, a.edges, a.cutoff, a.grid, i, edge, lane, group);
     kind = a.kind[group.sender[lane]];
     const int table = a.slot[a.kind[i]] * a.numSlots + a.slot[kind];
-    const long long piece = (long long)table * a.tableIntervals + group.interval[lane];
+    const long long piece = (long long)table * a.grid.intervals + group.interval[lane];
     return a.table + piece * splineOrder * a.tableRow;
 }
 
@@ -131,10 +131,11 @@ extern "C" __global__ void __launch_bounds__(32 * firstLayerWarps) so3kFirstLaye
         __syncwarp();
         const int j = s.group.sender[lane];
         const Real t = s.group.position[lane], c = s.group.cutoff[lane], cSlope = s.group.cutoffSlope[lane];
+        const Real byDistance = c * Real(inverseWidth(a.grid, s.group.interval[lane]));
         // alpha over c, and d(alpha)/dd
         auto coefficient = [&](int place, Real &slope) {
             const Real value = splineValue<true>(piece + place, a.tableRow, t, slope);
-            slope = cSlope * value + c * Real(a.tableInverseStep) * slope;
+            slope = cSlope * value + byDistance * slope;
             return value;
         };
         const Real *own = a.products + ((long long)i * a.numKinds + kind) * numHeads;

@@ -13,8 +13,9 @@ constexpr int firstLayerMostRow = 64; // numbers: what the kernels' shared memor
 template <class T> struct FirstLayerArguments {
     Atoms atoms;
     NeighborMatrix edges;
-    double cutoff, tableInverseStep; // Å, 1/Å
-    int tableIntervals, tableRow;
+    double cutoff; // Å
+    SplineGrid grid;
+    int tableRow;
     const T *table;     // [slots][slots][intervals][6][row], radial/first_layer_tables.h
     const int *slot;    // [kinds] where a kind's tables are
     const int *kind;    // [N] numbered as they appear, so that sums over kinds have one order

@@ -37,7 +37,7 @@ __device__ inline void radialFromTable(const AttentionArguments<Real> &a, int m,
         const Real *piece = a.weights.table[m] + (long long)group.interval[e] * splineOrder * numFeatures + feature;
         value[e] = splineValue<withSlope>(piece, numFeatures, group.position[e], slope[e]);
         if constexpr (withSlope)
-            slope[e] *= Real(a.tableInverseStep);
+            slope[e] *= Real(inverseWidth(a.grid, group.interval[e]));
     }
 }
 

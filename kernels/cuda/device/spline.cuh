@@ -1,16 +1,17 @@
-// Quintic splines on a uniform grid, as powers of t in [0, 1) (radial/radial_table.h).
+// Quintic splines, as powers of t in [0, 1) (radial/radial_table.h).
 #pragma once
+
+#include "cuda/device/spline_grid.h"
 
 namespace so3krates {
 namespace cuda {
 
 constexpr int splineOrder = 6; // coefficients of a piece
 
-// A uniform grid from zero.
-struct SplineGrid {
-    double inverseStep; // 1/Å
-    int intervals;      // 0: there is no table
-};
+// 1/Å of an interval, by which derivatives by t become derivatives by d.
+__device__ inline double inverseWidth(const SplineGrid &grid, int interval) {
+    return interval < grid.fine ? grid.inverseStep : grid.inverseStep * grid.inverseCoarsening;
+}
 
 // The value of the piece whose coefficients lie `stride` apart, and its derivative by t.
 template <bool withSlope, class T> __device__ inline T splineValue(const T *piece, int stride, T t, T &slope) {

@@ -102,7 +102,8 @@ constexpr int tileRow(int fours) { return fours % 8 ? fours : fours + 4; }
 template <int columns, bool withSlope> struct TileRows {
     static constexpr int slopes = jointFours, hidden = jointFours * (withSlope ? 2 : 1);
     SplitFour row[columns][tileRow(hidden + hiddenFours)];
-    Real unscale[columns]; // what one in a row x weights stands for
+    Real unscale[columns];                      // what one in a row x weights stands for
+    Real unscaleSlope[withSlope ? columns : 1]; // likewise of the derivatives, by d
 };
 
 // Geometry of a group and squared differences of ev, by all threads; complete after a barrier.
@@ -111,7 +112,7 @@ __device__ inline void loadTileEdges(const AttentionArguments<Real> &a, int rece
                                      EdgeGroupOf<columns> &group, Real (&squares)[columns][numDegrees]) {
     const int k = threadIdx.x;
     if (k < edges)
-        loadEdge(a.atoms, a.edges, a.cutoff, {a.tableInverseStep, a.tableIntervals}, receiver, first + k, k, group);
+        loadEdge(a.atoms, a.edges, a.cutoff, a.grid, receiver, first + k, k, group);
     if (!a.weights.spherical0[0])
         return;
     for (int task = tiledBlock - 1 - k; task < numDegrees * edges; task += tiledBlock) { // other warps first
@@ -172,8 +173,11 @@ __device__ inline void loadTileRows(const AttentionArguments<Real> &a, int edges
         rows.row[e][four] = splitFour(value, scale);
         if constexpr (withSlope)
             rows.row[e][Rows::slopes + four] = splitFour(slope, scale);
-        if (four == 0)
+        if (four == 0) {
             rows.unscale[e] = halfUnscale(exponent) * a.weights.tileUnscale;
+            if constexpr (withSlope)
+                rows.unscaleSlope[e] = rows.unscale[e] * Real(inverseWidth(a.grid, group.interval[e]));
+        }
     }
     // A thread has four units, so that their weights are read once.
     const int four = threadIdx.x % hiddenFours, m = 4 * four / numSphericalHidden, k = 4 * four % numSphericalHidden;

@@ -135,8 +135,8 @@ __device__ inline void addTileFilters(const AttentionArguments<Real> &a, const T
         if (n < tiles)
 #pragma unroll
             for (int c = 0; c < 2; c++) {
-                const Real unscale = rows.unscale[tileEdges * n + 2 * lane.t + c];
-                const Real unscaleSlope = unscale * Real(a.tableInverseStep);
+                const int e = tileEdges * n + 2 * lane.t + c;
+                const Real unscale = rows.unscale[e], unscaleSlope = rows.unscaleSlope[e];
 #pragma unroll
                 for (int q = 0; q < 4; q++) {
                     float &value = w[n][q / 2][2 * (q % 2) + c];
