@@ -8,7 +8,6 @@
 #include <dlfcn.h>
 #include <map>
 #include <tuple>
-#include <unordered_map>
 
 #include "block.h"
 #include "emulated_device.h"
@@ -21,47 +20,116 @@ namespace {
 
 constexpr unsigned banks = 32, bankBytes = 4;
 
-struct Record {
-    uintptr_t site, address;
-    unsigned barriers;
-    unsigned short bytes;
+struct Instruction {
+    uintptr_t site;
+    unsigned bytes;
     bool isWrite;
+    bool operator<(const Instruction &other) const {
+        return std::tie(site, bytes, isWrite) < std::tie(other.site, other.bytes, other.isWrite);
+    }
 };
 
-std::vector<std::vector<Record>> ofThread; // of the running block, in the order of the program
+struct Record {
+    Instruction instruction;
+    uintptr_t address;
+    unsigned barriers;
+};
+using Records = std::vector<Record>;
 
-using Key = std::tuple<std::string, uintptr_t, bool, unsigned>; // kernel, site, write, bytes
+std::vector<Records> ofThread; // of the running block, in the order of the program
+
+// One access of a warp's lanes.
+struct WarpAccess {
+    std::vector<LaneAccess> lanes;
+    bool mayJoin = true; // the one before of the same instruction, in every lane
+};
+
+// An instruction in a kernel: what it costs if the compiler joins accesses to pieces of up to 16, 8 or no more bytes
+// than the instruction's own, and whether addresses allow that.
 struct Total {
-    long accesses = 0;
-    Wavefronts wavefronts;
+    struct {
+        bool joined = false, aligned = true;
+        long accesses = 0;
+        Wavefronts wavefronts;
+    } pieces[3];
 };
-std::map<Key, Total> totals;
+constexpr unsigned pieceBytes[3] = {16, 8, 0};
 
-// Records of a warp's threads, each from `at` on, up to the next barrier.
-void countInterval(const std::vector<std::vector<Record>> &threads, std::vector<size_t> &at, unsigned barriers,
-                   std::map<Key, Total> &into) {
-    // by site, size and direction: the n-th time of every thread
-    std::map<std::tuple<uintptr_t, bool, unsigned>, std::vector<std::vector<LaneAccess>>> sites;
-    for (unsigned lane = 0; lane < threads.size(); lane++) {
-        std::map<std::tuple<uintptr_t, bool, unsigned>, size_t> times;
-        for (; at[lane] < threads[lane].size() && threads[lane][at[lane]].barriers == barriers; at[lane]++) {
-            const Record &record = threads[lane][at[lane]];
-            const std::tuple<uintptr_t, bool, unsigned> site{record.site, record.isWrite, record.bytes};
-            const size_t time = times[site]++;
-            auto &accesses = sites[site];
-            if (accesses.size() <= time)
-                accesses.resize(time + 1);
-            accesses[time].push_back({lane, record.address});
+std::map<std::pair<std::string, Instruction>, Total> totals; // by kernel
+
+// Whether the record `at` can be read or written together with `before`, the one of the same instruction before it:
+// what goes the other way in between touches nothing but their own places, and is not much.
+bool canJoin(const Records &records, size_t before, size_t at) {
+    constexpr size_t window = 64;
+    const Instruction &instruction = records[at].instruction;
+    const uintptr_t first = records[before].address;
+    if (records[at].address != first + instruction.bytes || at - before > window)
+        return false;
+    for (size_t k = before + 1; k < at; k++)
+        if (records[k].instruction.isWrite != instruction.isWrite &&
+            (records[k].address < first || records[k].address >= first + 2 * instruction.bytes))
+            return false;
+    return true;
+}
+
+bool sameLanes(const WarpAccess &a, const WarpAccess &b) {
+    return std::equal(a.lanes.begin(), a.lanes.end(), b.lanes.begin(), b.lanes.end(),
+                      [](const LaneAccess &x, const LaneAccess &y) { return x.lane == y.lane; });
+}
+
+// `count` accesses to consecutive places, from `first` on.
+void countRun(const WarpAccess &first, size_t count, const Instruction &instruction, Total &total) {
+    for (int choice = 0; choice < 3; choice++) {
+        auto &pieces = total.pieces[choice];
+        const unsigned whole = std::max(pieceBytes[choice], instruction.bytes),
+                       all = unsigned(count) * instruction.bytes;
+        pieces.joined = pieces.joined || all >= whole;
+        if (all >= whole)
+            for (const LaneAccess &access : first.lanes)
+                pieces.aligned = pieces.aligned && access.address % whole == 0;
+        for (unsigned at = 0; at < all;) {
+            unsigned bytes = whole;
+            while (bytes > all - at)
+                bytes /= 2;
+            std::vector<LaneAccess> lanes = first.lanes;
+            for (LaneAccess &access : lanes)
+                access.address += at;
+            const Wavefronts cost = wavefronts(lanes, bytes);
+            pieces.accesses++;
+            pieces.wavefronts.taken += cost.taken;
+            pieces.wavefronts.ideal += cost.ideal;
+            at += bytes;
         }
     }
-    for (const auto &[site, accesses] : sites) {
-        const auto [address, isWrite, bytes] = site;
-        Total &total = into[{runningKernel, address, isWrite, bytes}];
-        for (const auto &lanes : accesses) {
-            const Wavefronts cost = wavefronts(lanes, bytes);
-            total.accesses++;
-            total.wavefronts.taken += cost.taken;
-            total.wavefronts.ideal += cost.ideal;
+}
+
+// Records of a warp's threads, each from `at` on, up to the next barrier.
+void countInterval(const std::vector<Records> &threads, std::vector<size_t> &at, unsigned barriers) {
+    std::map<Instruction, std::vector<WarpAccess>> accesses;
+    for (unsigned lane = 0; lane < threads.size(); lane++) {
+        const Records &records = threads[lane];
+        struct Times {
+            size_t count = 0, last = 0;
+        };
+        std::map<Instruction, Times> times;
+        for (size_t &k = at[lane]; k < records.size() && records[k].barriers == barriers; k++) {
+            Times &before = times[records[k].instruction];
+            std::vector<WarpAccess> &ofWarp = accesses[records[k].instruction];
+            if (ofWarp.size() == before.count)
+                ofWarp.emplace_back();
+            WarpAccess &access = ofWarp[before.count];
+            access.lanes.push_back({lane, records[k].address});
+            access.mayJoin = access.mayJoin && before.count > 0 && canJoin(records, before.last, k);
+            before = {before.count + 1, k};
+        }
+    }
+    for (const auto &[instruction, ofWarp] : accesses) {
+        Total &total = totals[{runningKernel, instruction}];
+        for (size_t first = 0, next; first < ofWarp.size(); first = next) {
+            next = first + 1;
+            while (next < ofWarp.size() && ofWarp[next].mayJoin && sameLanes(ofWarp[first], ofWarp[next]))
+                next++;
+            countRun(ofWarp[first], next - first, instruction, total);
         }
     }
 }
@@ -69,8 +137,8 @@ void countInterval(const std::vector<std::vector<Record>> &threads, std::vector<
 void countBlock() {
     for (size_t first = 0; first < ofThread.size(); first += warpThreads) {
         const size_t last = std::min(first + warpThreads, ofThread.size());
-        const std::vector<std::vector<Record>> warp(std::make_move_iterator(ofThread.begin() + first),
-                                                    std::make_move_iterator(ofThread.begin() + last));
+        const std::vector<Records> warp(std::make_move_iterator(ofThread.begin() + first),
+                                        std::make_move_iterator(ofThread.begin() + last));
         std::vector<size_t> at(warp.size(), 0);
         while (true) {
             unsigned next = ~0u;
@@ -79,7 +147,7 @@ void countBlock() {
                     next = std::min(next, warp[lane][at[lane]].barriers);
             if (next == ~0u)
                 break;
-            countInterval(warp, at, next, totals);
+            countInterval(warp, at, next);
         }
     }
     ofThread.clear();
@@ -95,8 +163,8 @@ void record(const void *pointer, unsigned bytes, bool isWrite, const void *site)
         return;
     if (ofThread.size() <= current->thread.x)
         ofThread.resize(current->blockSize.x);
-    ofThread[current->thread.x].push_back({reinterpret_cast<uintptr_t>(site), reinterpret_cast<uintptr_t>(address),
-                                           current->barriers, static_cast<unsigned short>(bytes), isWrite});
+    ofThread[current->thread.x].push_back(
+        {{reinterpret_cast<uintptr_t>(site), bytes, isWrite}, reinterpret_cast<uintptr_t>(address), current->barriers});
     blockEnded = countBlock;
 }
 
@@ -142,11 +210,15 @@ Wavefronts wavefronts(const std::vector<LaneAccess> &lanes, unsigned bytes) {
 std::vector<AccessCount> takeAccessCounts() {
     std::vector<AccessCount> counts;
     for (const auto &[key, total] : totals) {
-        const auto &[kernel, site, isWrite, bytes] = key;
+        const auto &[kernel, instruction] = key;
+        int choice = 0;
+        while (!total.pieces[choice].joined || !total.pieces[choice].aligned)
+            choice++;
         Dl_info library;
-        dladdr(reinterpret_cast<void *>(site), &library);
-        counts.push_back({kernel, site - reinterpret_cast<uintptr_t>(library.dli_fbase), library.dli_fname, isWrite,
-                          bytes, total.accesses, total.wavefronts});
+        dladdr(reinterpret_cast<void *>(instruction.site), &library);
+        counts.push_back({kernel, instruction.site - reinterpret_cast<uintptr_t>(library.dli_fbase), library.dli_fname,
+                          instruction.isWrite, std::max(pieceBytes[choice], instruction.bytes),
+                          total.pieces[choice].accesses, total.pieces[choice].wavefronts});
     }
     totals.clear();
     return counts;

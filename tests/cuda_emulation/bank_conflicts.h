@@ -2,13 +2,14 @@
 // Accesses to shared memory and what its banks make of them, counted while kernels run. Only modules whose device code
 // is instrumented (counted_kernels.cpp) record anything.
 //
-// Shared memory has 32 banks of 4 bytes. An access of up to 4 bytes per lane is served for a warp at once, one of 8 bytes
-// for half a warp, one of 16 for a quarter; each such group takes as many wavefronts as the largest number of different
-// words that it asks of one bank (Nsight Compute's word), at least one. A GPU may serve two groups that read the same
-// words in one: not counted.
+// Shared memory has 32 banks of 4 bytes. An access of up to 4 bytes per lane is served for a warp at once, one of 8
+// bytes for half a warp, one of 16 for a quarter; each such group takes as many wavefronts as the largest number of
+// different words that it asks of one bank (Nsight Compute's word), at least one. A GPU may serve two groups that read
+// the same words in one: not counted.
 //
-// Threads of a warp meet in an access when it is the same instruction of the program, between the same two barriers, for
-// the same time of the thread since the first of them. Real warps that have diverged in between may take more turns.
+// Threads of a warp meet in an access when it is the same instruction of the program, between the same two barriers,
+// for the same time of the thread since the first of them. Real warps that have diverged in between may take more
+// turns.
 
 #include <cstdint>
 #include <string>
