@@ -19,7 +19,7 @@ struct SphericalForward {
 
 struct SphericalBackward {
     alignas(16) Real hiddenSlope[sphericalUnits][groupEdges];    // dE/d(before activation) at the end
-    alignas(16) Real filterGradient[2][groupEdges][numFeatures]; // dE/dw; a thread writes its feature, one edge at a time
+    alignas(16) Real filterGradient[2][groupEdges][numFeatures]; // dE/dw; threads side by side write without conflicts
     Real squaresGradient[numDegrees][groupEdges];
 };
 
