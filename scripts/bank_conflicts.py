@@ -1,14 +1,14 @@
 """Counts the bank conflicts of the CUDA kernels' shared memory, without a GPU.
 
-The kernels run on the CPU (tests/cuda_emulation/bank_conflicts.h) through one evaluation of SO3LR, energy and forces, and
-the building of neighbor lists with cells. Per kernel: accesses of a warp to shared memory, the wavefronts they take, the
-fewest that so many bytes per lane can take, and what is in excess; then the lines with most of the excess, innermost
-first. Counted from addresses, not measured: what the compiler for the GPU merges or keeps in registers is not known, and
-lanes that have parted are taken to meet again. Building takes one to two minutes the first time.
+The kernels run on the CPU (tests/cuda_emulation/bank_conflicts.h) through one evaluation of SO3LR, energy and forces,
+and the building of neighbor lists with cells. Per kernel: accesses of a warp to shared memory, the wavefronts they
+take, the fewest that so many bytes per lane can take, and what is in excess; then the lines with most of the excess,
+innermost first. Counted from addresses, not measured: which accesses the compiler for the GPU joins is guessed from
+their places, and lanes that have parted are taken to meet again. Building takes one to two minutes the first time.
 
     python scripts/bank_conflicts.py                           # SO3LR, single precision, tensor cores
     python scripts/bank_conflicts.py --general                 # with the attention kernels for any shape
-    python scripts/bank_conflicts.py --precision double
+    python scripts/bank_conflicts.py --precision double        # takes about a minute
     python scripts/bank_conflicts.py --kernel Atom --lines 20 --markdown
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Count:
 
 
 def source_lines(library: str, sites: list[int]) -> dict[int, str]:
-    """Of the instructions before these addresses: `block_sums.cuh:72 < attention_forward.cuh:60`, by binutils' addr2line.
+    """Of the instructions before these addresses: `block_sums.cuh:72 < attention_forward.cuh:60`; by addr2line.
 
     Raises `subprocess.CalledProcessError` or `FileNotFoundError` if that fails.
     """
@@ -76,7 +77,7 @@ def added(counts: list[Count], kernel: str, line: str = "") -> Count:
 
 
 def take(module) -> list[Count]:
-    """What an emulated module (`counted_...`) has counted since the last call, one `Count` per kernel, line and kind."""
+    """What a module `counted_...` of the emulation has counted since the last call, by kernel, line and kind."""
     rows = module.take_access_counts()
     lines = source_lines(rows[0]["library"], [row["site"] for row in rows]) if rows else {}
     merged: dict[tuple, list[Count]] = {}
@@ -118,7 +119,9 @@ def table(rows: list[tuple[str, ...]], markdown: bool) -> str:
         return "\n".join(head + ["| " + " | ".join(row) + " |" for row in rows[1:]])
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
         for row in rows
     )
 
@@ -152,11 +155,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--precision", choices=("single", "double"), default="single")
     parser.add_argument("--general", action="store_true", help="without the tiled attention kernels")
-    parser.add_argument("--case", default="water_8_smallcell", help="system of tests/data (default: %(default)s)")
+    cases = sorted(file.stem for file in (ROOT / "tests" / "data").glob("*.npz"))
+    parser.add_argument(
+        "--case",
+        choices=cases,
+        default="water_8_smallcell",
+        metavar="NAME",
+        help="of tests/data (default: %(default)s)",
+    )
     parser.add_argument("--kernel", default="", help="only kernels with this in their names")
     parser.add_argument("--lines", type=int, default=15, metavar="N", help="worst lines (default: %(default)s)")
     parser.add_argument("--markdown", action="store_true")
     args = parser.parse_args()
+    if shutil.which("addr2line") is None:
+        parser.error("addr2line, which finds source lines, is missing: apt install binutils")
     if args.general:
         os.environ["SO3KRATES_TENSOR_CORES"] = "0"
     counts = [c for c in count_evaluation(args.precision, args.case, "so3lr") if args.kernel in c.kernel]

@@ -1,7 +1,7 @@
 """Builds and loads the emulated CUDA backend: its kernels executed on the CPU (tests/cuda_emulation).
 
-`load("so3lr_double")` is the module of one shape, built into `build/emulation` on first use. Needs CMake, a C++ compiler
-and pybind11, no GPU.
+`load("so3lr_double")` is the module of one shape, built into `build/emulation` on first use. Needs CMake, a C++
+compiler and pybind11, no GPU.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ def _cmake() -> str:
 
 @cache
 def load(shape: str, sanitize: bool = False):
-    """The module `_emulated_<shape>` of tests/cuda_emulation/CMakeLists.txt. Raises `CommandError` if it cannot be built.
+    """The module `_emulated_<shape>` of tests/cuda_emulation/CMakeLists.txt.
 
+    Raises `CommandError` if it cannot be built.
     sanitize: with AddressSanitizer and UndefinedBehaviorSanitizer, whose libraries the process must have loaded.
     """
     folder = _configured(sanitize)

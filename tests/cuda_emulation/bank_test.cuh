@@ -65,3 +65,24 @@ extern "C" __global__ void so3kDiverge(SelfTestArguments a) {
         sum += (&laneNumbers<float>(row, a.mode))[k];
     a.out[threadIdx.x] = sum;
 }
+
+// Rows of eight numbers, one per lane: read, added to, and copied to rows elsewhere one number at a time.
+extern "C" __global__ void so3kReadRow(SelfTestArguments a) {
+    SO3K_DYNAMIC_SHARED(float, row);
+    float sum = 0;
+    for (int k = 0; k < 8; k++)
+        sum += (&laneNumbers<float>(row, a.mode))[k];
+    a.out[threadIdx.x] = sum;
+}
+
+extern "C" __global__ void so3kAddToRow(SelfTestArguments a) {
+    SO3K_DYNAMIC_SHARED(float, row);
+    for (int k = 0; k < 8; k++)
+        (&laneNumbers<float>(row, a.mode))[k] += float(a.in[k]);
+}
+
+extern "C" __global__ void so3kCopyRow(SelfTestArguments a) {
+    SO3K_DYNAMIC_SHARED(float, row);
+    for (int k = 0; k < 8; k++)
+        (&laneNumbers<float>(row + 1024, a.mode))[k] = (&laneNumbers<float>(row, a.mode))[k];
+}

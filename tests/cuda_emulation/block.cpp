@@ -229,9 +229,8 @@ void runLaunch(unsigned blocks, unsigned threads, size_t sharedBytes, const Stat
         poison(shared.begin, shared.end);
         for (unsigned t = 0; t < threads; t++) {
             Thread &thread = *pool[t];
-            static_cast<ThreadView &>(thread) =
-                ThreadView{{t, 0, 0}, {block, 0, 0}, {threads, 1, 1}, {blocks, 1, 1}, 0, dynamicShared.begin(),
-                           sharedBytes};
+            static_cast<ThreadView &>(thread) = ThreadView{
+                {t, 0, 0}, {block, 0, 0}, {threads, 1, 1}, {blocks, 1, 1}, 0, dynamicShared.begin(), sharedBytes};
             thread.wait = Wait::Nothing;
             thread.fiber.start(&threadBody);
         }
