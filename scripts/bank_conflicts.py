@@ -27,6 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "cuda")]
 DEVICE_CODE = "cuda/device/"
+FRAMES = 3  # of a line and those it is inlined into
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def source_lines(library: str, sites: list[int]) -> dict[int, str]:
         address, *frames = part.splitlines()
         inside = [re.sub(r" \(discriminator \d+\)", "", frame) for frame in frames if DEVICE_CODE in frame]
         names = [Path(frame).name for frame in inside or frames]
-        lines[int(address, 16) + 1] = " < ".join(name for name, _ in groupby(names))
+        lines[int(address, 16) + 1] = " < ".join([name for name, _ in groupby(names)][:FRAMES])
     return lines
 
 

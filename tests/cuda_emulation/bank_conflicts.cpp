@@ -7,6 +7,7 @@
 #include <array>
 #include <dlfcn.h>
 #include <map>
+#include <optional>
 #include <tuple>
 
 #include "block.h"
@@ -27,6 +28,7 @@ struct Instruction {
     bool operator<(const Instruction &other) const {
         return std::tie(site, bytes, isWrite) < std::tie(other.site, other.bytes, other.isWrite);
     }
+    bool operator==(const Instruction &other) const { return !(*this < other) && !(other < *this); }
 };
 
 struct Record {
@@ -38,11 +40,13 @@ using Records = std::vector<Record>;
 
 std::vector<Records> ofThread; // of the running block, in the order of the program
 
-// One access of a warp's lanes.
+// One access of a warp's lanes: the n-th of an instruction since the last barrier.
+using AccessId = std::pair<Instruction, size_t>;
 struct WarpAccess {
     std::vector<LaneAccess> lanes;
-    bool mayJoin = true; // the one before of the same instruction, in every lane
+    std::optional<AccessId> before; // the one that it may be joined to, the same in every lane
 };
+using WarpAccesses = std::map<AccessId, WarpAccess>;
 
 // An instruction in a kernel: what it costs if the compiler joins accesses to pieces of up to 16, 8 or no more bytes
 // than the instruction's own, and whether addresses allow that.
@@ -57,24 +61,19 @@ constexpr unsigned pieceBytes[3] = {16, 8, 0};
 
 std::map<std::pair<std::string, Instruction>, Total> totals; // by kernel
 
-// Whether the record `at` can be read or written together with `before`, the one of the same instruction before it:
-// what goes the other way in between touches nothing but their own places, and is not much.
+// Whether the record `at` can be read or written together with `before`: what goes the other way in between touches
+// nothing but their own places.
 bool canJoin(const Records &records, size_t before, size_t at) {
-    constexpr size_t window = 64;
-    const Instruction &instruction = records[at].instruction;
+    const Instruction &instruction = records[at].instruction, &other = records[before].instruction;
     const uintptr_t first = records[before].address;
-    if (records[at].address != first + instruction.bytes || at - before > window)
+    if (records[at].address != first + instruction.bytes || other.bytes != instruction.bytes ||
+        other.isWrite != instruction.isWrite)
         return false;
     for (size_t k = before + 1; k < at; k++)
         if (records[k].instruction.isWrite != instruction.isWrite &&
             (records[k].address < first || records[k].address >= first + 2 * instruction.bytes))
             return false;
     return true;
-}
-
-bool sameLanes(const WarpAccess &a, const WarpAccess &b) {
-    return std::equal(a.lanes.begin(), a.lanes.end(), b.lanes.begin(), b.lanes.end(),
-                      [](const LaneAccess &x, const LaneAccess &y) { return x.lane == y.lane; });
 }
 
 // `count` accesses to consecutive places, from `first` on.
@@ -103,34 +102,59 @@ void countRun(const WarpAccess &first, size_t count, const Instruction &instruct
     }
 }
 
+// Adds the records of one lane, from `at` to the next barrier. A record may be joined to the one of the same
+// instruction before it, if that is not long ago, or to the one just before it: a loop, or the same written out.
+void addLane(unsigned lane, const Records &records, size_t &at, unsigned barriers, WarpAccesses &accesses) {
+    constexpr size_t longAgo = 64;
+    struct Times {
+        size_t count = 0, last = 0;
+    };
+    std::map<Instruction, Times> times;
+    std::optional<AccessId> previous;
+    for (; at < records.size() && records[at].barriers == barriers; at++) {
+        const Instruction &instruction = records[at].instruction;
+        Times &same = times[instruction];
+        std::optional<AccessId> before;
+        if (same.count > 0 && at - same.last <= longAgo && canJoin(records, same.last, at))
+            before = AccessId{instruction, same.count - 1};
+        else if (previous && canJoin(records, at - 1, at))
+            before = previous;
+        previous = AccessId{instruction, same.count};
+        const auto [place, isNew] = accesses.try_emplace(*previous);
+        WarpAccess &access = place->second;
+        if (isNew)
+            access.before = before;
+        else if (access.before != before)
+            access.before.reset();
+        access.lanes.push_back({lane, records[at].address});
+        same = {same.count + 1, at};
+    }
+}
+
+bool sameLanes(const WarpAccess &a, const WarpAccess &b) {
+    return std::equal(a.lanes.begin(), a.lanes.end(), b.lanes.begin(), b.lanes.end(),
+                      [](const LaneAccess &x, const LaneAccess &y) { return x.lane == y.lane; });
+}
+
 // Records of a warp's threads, each from `at` on, up to the next barrier.
 void countInterval(const std::vector<Records> &threads, std::vector<size_t> &at, unsigned barriers) {
-    std::map<Instruction, std::vector<WarpAccess>> accesses;
-    for (unsigned lane = 0; lane < threads.size(); lane++) {
-        const Records &records = threads[lane];
-        struct Times {
-            size_t count = 0, last = 0;
-        };
-        std::map<Instruction, Times> times;
-        for (size_t &k = at[lane]; k < records.size() && records[k].barriers == barriers; k++) {
-            Times &before = times[records[k].instruction];
-            std::vector<WarpAccess> &ofWarp = accesses[records[k].instruction];
-            if (ofWarp.size() == before.count)
-                ofWarp.emplace_back();
-            WarpAccess &access = ofWarp[before.count];
-            access.lanes.push_back({lane, records[k].address});
-            access.mayJoin = access.mayJoin && before.count > 0 && canJoin(records, before.last, k);
-            before = {before.count + 1, k};
-        }
+    WarpAccesses accesses;
+    for (unsigned lane = 0; lane < threads.size(); lane++)
+        addLane(lane, threads[lane], at[lane], barriers, accesses);
+    std::map<AccessId, AccessId> after;
+    std::vector<const WarpAccesses::value_type *> starts;
+    for (const auto &entry : accesses) {
+        const std::optional<AccessId> &before = entry.second.before;
+        if (!before || !sameLanes(accesses.at(*before), entry.second) ||
+            !after.try_emplace(*before, entry.first).second)
+            starts.push_back(&entry);
     }
-    for (const auto &[instruction, ofWarp] : accesses) {
-        Total &total = totals[{runningKernel, instruction}];
-        for (size_t first = 0, next; first < ofWarp.size(); first = next) {
-            next = first + 1;
-            while (next < ofWarp.size() && ofWarp[next].mayJoin && sameLanes(ofWarp[first], ofWarp[next]))
-                next++;
-            countRun(ofWarp[first], next - first, instruction, total);
-        }
+    for (const auto *start : starts) {
+        const auto &[id, first] = *start;
+        size_t count = 1;
+        for (auto next = after.find(id); next != after.end(); next = after.find(next->second))
+            count++;
+        countRun(first, count, id.first, totals[{runningKernel, id.first}]);
     }
 }
 

@@ -86,3 +86,11 @@ extern "C" __global__ void so3kCopyRow(SelfTestArguments a) {
     for (int k = 0; k < 8; k++)
         (&laneNumbers<float>(row + 1024, a.mode))[k] = (&laneNumbers<float>(row, a.mode))[k];
 }
+
+// Four numbers by four instructions.
+extern "C" __global__ void so3kReadWrittenOut(SelfTestArguments a) {
+    SO3K_DYNAMIC_SHARED(float, row);
+    const float *own = &laneNumbers<float>(row, a.mode);
+    const float first = own[0], second = own[1], third = own[2], last = own[3];
+    a.out[threadIdx.x] = first + 2 * second + 3 * third + 4 * last;
+}
