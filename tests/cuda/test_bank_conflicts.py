@@ -69,6 +69,7 @@ def numbers(count: bank_conflicts.Count) -> tuple[int, int, int, int]:
         ("so3kReadRow", 10, (8, 4, 8, 8)),
         ("so3kReadRow", 33, (4, 8, 8, 8)),
         ("so3kReadRow", 32, (16, 2, 64, 8)),
+        ("so3kReadTwoRows", 12, (16, 4, 16, 16)),
         ("so3kReadWrittenOut", 12, (16, 1, 4, 4)),
         ("so3kReadWrittenOut", 33, (4, 4, 4, 4)),
     ],

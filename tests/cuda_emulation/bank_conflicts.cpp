@@ -102,32 +102,38 @@ void countRun(const WarpAccess &first, size_t count, const Instruction &instruct
     }
 }
 
-// Adds the records of one lane, from `at` to the next barrier. A record may be joined to the one of the same
-// instruction before it, if that is not long ago, or to the one just before it: a loop, or the same written out.
+// Adds the records of one lane, from `at` to the next barrier. A record may be joined to one of the same instruction
+// that was not long ago (a loop that the compiler writes out), or to the one just before it (what is written out
+// already).
 void addLane(unsigned lane, const Records &records, size_t &at, unsigned barriers, WarpAccesses &accesses) {
     constexpr size_t longAgo = 64;
-    struct Times {
-        size_t count = 0, last = 0;
+    struct Earlier {
+        AccessId id;
+        size_t record;
     };
-    std::map<Instruction, Times> times;
+    std::map<Instruction, size_t> times;
+    std::map<std::pair<Instruction, uintptr_t>, Earlier> byEnd;
     std::optional<AccessId> previous;
     for (; at < records.size() && records[at].barriers == barriers; at++) {
         const Instruction &instruction = records[at].instruction;
-        Times &same = times[instruction];
+        const uintptr_t address = records[at].address;
+        const auto earlier = byEnd.find({instruction, address});
         std::optional<AccessId> before;
-        if (same.count > 0 && at - same.last <= longAgo && canJoin(records, same.last, at))
-            before = AccessId{instruction, same.count - 1};
+        if (earlier != byEnd.end() && at - earlier->second.record <= longAgo &&
+            canJoin(records, earlier->second.record, at))
+            before = earlier->second.id;
         else if (previous && canJoin(records, at - 1, at))
             before = previous;
-        previous = AccessId{instruction, same.count};
-        const auto [place, isNew] = accesses.try_emplace(*previous);
+        const AccessId id{instruction, times[instruction]++};
+        const auto [place, isNew] = accesses.try_emplace(id);
         WarpAccess &access = place->second;
         if (isNew)
             access.before = before;
         else if (access.before != before)
             access.before.reset();
-        access.lanes.push_back({lane, records[at].address});
-        same = {same.count + 1, at};
+        access.lanes.push_back({lane, address});
+        byEnd.insert_or_assign({instruction, address + instruction.bytes}, Earlier{id, at});
+        previous = id;
     }
 }
 

@@ -94,3 +94,13 @@ extern "C" __global__ void so3kReadWrittenOut(SelfTestArguments a) {
     const float first = own[0], second = own[1], third = own[2], last = own[3];
     a.out[threadIdx.x] = first + 2 * second + 3 * third + 4 * last;
 }
+
+// Two rows of eight numbers, in turn.
+extern "C" __global__ void so3kReadTwoRows(SelfTestArguments a) {
+    SO3K_DYNAMIC_SHARED(float, row);
+    float sum = 0;
+    for (int k = 0; k < 8; k++)
+        for (int r = 0; r < 2; r++)
+            sum += (k + 1) * (&laneNumbers<float>(row + 1024 * r, a.mode))[k];
+    a.out[threadIdx.x] = sum;
+}
