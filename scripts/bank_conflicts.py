@@ -107,7 +107,7 @@ def count_evaluation(precision: str, case_name: str, model: str) -> list[Count]:
         allow_untrained_elements=True,
     )
     potential.compute(case.atomic_numbers, case.positions, **case.system)
-    cells = np.zeros((0, 3, 3)) if case.cell is None else np.asarray(case.cell)[None]
+    cells = np.zeros((1, 3, 3)) if case.cell is None else np.asarray(case.cell)[None]
     lists = module.NeighborLists(module.Device(), cell_threshold=1)
     lists.build(case.positions, np.array([0, case.num_atoms]), cells, 4.5, case.lr_cutoff)
     return take(module)
