@@ -69,8 +69,9 @@ def test_a_missing_barrier_shows(launch, thread_order):
     assert (out != reversed_blocks).any()
 
 
-def test_shared_memory_starts_poisoned(launch):
-    assert np.isnan(launch("so3kMistake", mode=6, outputs=32, blocks=3, threads=32, shared_doubles=8)).all()
+@pytest.mark.parametrize("mode", [6, 8])
+def test_shared_memory_starts_poisoned(launch, mode):
+    assert np.isnan(launch("so3kMistake", mode=mode, outputs=32, blocks=3, threads=32, shared_doubles=8)).all()
 
 
 @pytest.mark.parametrize(

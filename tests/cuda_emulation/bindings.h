@@ -6,6 +6,7 @@
 #include "emulated_device.h"
 
 void bindSelfTest(pybind11::module_ &module);
+void bindBanks(pybind11::module_ &module);
 void bindDense(pybind11::module_ &module);
 void bindNeighbors(pybind11::module_ &module);
 void bindAttention(pybind11::module_ &module);

@@ -16,6 +16,7 @@
 namespace so3krates::emulation {
 
 ThreadView *current = nullptr;
+void (*blockEnded)() = nullptr;
 
 namespace {
 
@@ -59,6 +60,7 @@ void waitFor(Wait what, const char *file, int line) {
     thread.file = file;
     thread.line = line;
     thread.fiber.yield();
+    thread.barriers++;
 }
 
 class Order {
@@ -227,12 +229,14 @@ void runLaunch(unsigned blocks, unsigned threads, size_t sharedBytes, const Stat
         poison(shared.begin, shared.end);
         for (unsigned t = 0; t < threads; t++) {
             Thread &thread = *pool[t];
-            static_cast<ThreadView &>(thread) =
-                ThreadView{{t, 0, 0}, {block, 0, 0}, {threads, 1, 1}, {blocks, 1, 1}, 0, dynamicShared.begin()};
+            static_cast<ThreadView &>(thread) = ThreadView{
+                {t, 0, 0}, {block, 0, 0}, {threads, 1, 1}, {blocks, 1, 1}, 0, dynamicShared.begin(), sharedBytes};
             thread.wait = Wait::Nothing;
             thread.fiber.start(&threadBody);
         }
         runBlock(threads, order);
+        if (blockEnded)
+            blockEnded();
     }
 }
 

@@ -32,8 +32,13 @@ struct ThreadView {
     Index thread, block, blockSize, gridSize;
     unsigned shuffles = 0; // done so far
     void *dynamicShared = nullptr;
+    size_t dynamicBytes = 0;
+    unsigned barriers = 0; // passed so far
 };
 extern ThreadView *current;
+
+// Called after every block; null: nothing is. For those who count what blocks do (bank_conflicts.h).
+extern void (*blockEnded)();
 
 // Wait for all threads of the warp or block; file and line of the call, to find threads at different barriers.
 void synchronizeWarp(unsigned mask, const char *file, int line);

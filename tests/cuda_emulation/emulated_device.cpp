@@ -12,6 +12,8 @@ namespace so3krates::emulation {
 
 using cuda::DeviceError;
 
+std::string runningKernel;
+
 namespace {
 constexpr unsigned largestBlock = 1024;
 constexpr size_t largestShared = 227 * 1024; // sm_90; older GPUs have less
@@ -223,6 +225,7 @@ void EmulatedDevice::launch(const char *kernel, const cuda::LaunchSize &size, co
     std::memcpy(copy.data(), arguments, bytes);
     put([this, name = std::string(kernel), size, copy, &registry, &call = found->second.call] {
         checkPointers(name.c_str(), copy.data(), copy.size() * sizeof(uint64_t));
+        runningKernel = name;
         try {
             runLaunch(size.blocks, size.threads, size.sharedBytes, registry.shared, [&] { call(copy.data()); });
         } catch (const KernelError &error) {

@@ -29,6 +29,8 @@ public:
 };
 const KernelRegistry &kernelRegistry(); // emulated_kernels.cpp
 
+extern std::string runningKernel; // or the one that ran last
+
 class EmulatedDevice : public cuda::Device {
 public:
     ~EmulatedDevice() override;

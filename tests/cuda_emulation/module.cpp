@@ -34,6 +34,9 @@ PYBIND11_MODULE(SO3KRATES_MODULE, m) {
 #ifdef SO3KRATES_BIND_SELF_TEST
     bindSelfTest(m);
 #endif
+#ifdef SO3KRATES_BIND_BANKS
+    bindBanks(m);
+#endif
 #ifdef SO3KRATES_BIND_DENSE
     bindDense(m);
 #endif

@@ -44,9 +44,17 @@ extern "C" __global__ void so3kWarp(SelfTestArguments a) {
     out[5] = __any_sync(0xffffffffu, t == 40) + 2 * __all_sync(0xffffffffu, t < 64);
 }
 
+template <int length> __device__ double unwritten() {
+    __shared__ double fixed[length];
+    const double value = fixed[threadIdx.x % length];
+    __syncthreads();
+    fixed[threadIdx.x % length] = 1;
+    return value;
+}
+
 // mode 0: divergent block barrier; 1: threads end before it; 2: half a warp shuffles; 3: a barrier of the block and one
 // of the warp wait for one another; 4: reads beyond `in`; 5: writes beyond the dynamic shared memory; 6: reads shared
-// memory that was not written; 7: a mask that is not full.
+// memory that was not written; 7: a mask that is not full; 8: as 6, in a function template.
 extern "C" __global__ void so3kMistake(SelfTestArguments a) {
     SO3K_DYNAMIC_SHARED(double, row);
     __shared__ double fixed[4];
@@ -79,6 +87,8 @@ extern "C" __global__ void so3kMistake(SelfTestArguments a) {
         value = t % 2 ? row[t % a.length] : fixed[t % 4];
     if (a.mode == 7)
         value = __shfl_sync(0xffffu, value, 0);
+    if (a.mode == 8)
+        value = unwritten<4>();
     __syncthreads();
     a.out[t] = value;
     row[t % a.length] = 1;

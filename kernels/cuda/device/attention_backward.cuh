@@ -98,7 +98,7 @@ __device__ inline void filterStep(const AttentionArguments<Real> &a, const Place
         receiver.queryGradient += c * gOwn * w[e] * key;
         receiver.keyGradient += c * gOther * w[e] * query;
         if (place.active)
-            s.back.filterGradient[m][place.feature][e] = c * gradient;
+            s.back.filterGradient[m][e][place.feature] = c * gradient;
         own[e] *= w[e];
         other[e] *= w[e];
     }

@@ -19,7 +19,7 @@ struct SphericalForward {
 
 struct SphericalBackward {
     alignas(16) Real hiddenSlope[sphericalUnits][groupEdges];    // dE/d(before activation) at the end
-    alignas(16) Real filterGradient[2][numFeatures][groupEdges]; // dE/dw
+    alignas(16) Real filterGradient[2][groupEdges][numFeatures]; // dE/dw; threads side by side write without conflicts
     Real squaresGradient[numDegrees][groupEdges];
 };
 
@@ -89,7 +89,7 @@ __device__ inline void sphericalHiddenGradient(const LayerWeights<Real> &weights
             const Real w = weight[f * numSphericalHidden];
 #pragma unroll
             for (int e = 0; e < edges; e++)
-                sum[e] += w * back.filterGradient[m][f][first + e];
+                sum[e] += w * back.filterGradient[m][first + e][f];
         }
 #pragma unroll
         for (int e = 0; e < edges; e++)

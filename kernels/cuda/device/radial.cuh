@@ -15,7 +15,7 @@ namespace cuda {
 // Work space of the networks: values, then slopes.
 struct RadialNetwork {
     alignas(16) Real basis[2][numRadial][groupEdges];
-    alignas(16) Real hidden[2][numFeatures][groupEdges];
+    alignas(16) Real hidden[2][groupEdges][numFeatures]; // as SphericalBackward::filterGradient
 };
 
 // Basis functions of the group, by all threads. Needs the group's geometry; complete after a barrier.
@@ -65,9 +65,9 @@ __device__ inline void radialFromNetwork(const LayerWeights<Real> &weights, int 
 #pragma unroll
         for (int e = 0; e < groupEdges; e++) {
             Real activationSlope;
-            network.hidden[0][feature][e] = activate<SO3K_ACTIVATION>(value[e], activationSlope);
+            network.hidden[0][e][feature] = activate<SO3K_ACTIVATION>(value[e], activationSlope);
             if constexpr (withSlope)
-                network.hidden[1][feature][e] = activationSlope * slope[e];
+                network.hidden[1][e][feature] = activationSlope * slope[e];
         }
     }
     __syncthreads();
@@ -77,13 +77,14 @@ __device__ inline void radialFromNetwork(const LayerWeights<Real> &weights, int 
         value[e] = bias;
         slope[e] = 0;
     }
-    for (int k = 0; k < numFeatures; k++) {
+#pragma unroll 8
+    for (int k = 0; k < numFeatures; k++) { // several at once: an edge's numbers come in one read
         const Real weight = weights.radial1[m][(long long)k * numFeatures + feature];
 #pragma unroll
         for (int e = 0; e < groupEdges; e++) {
-            value[e] += weight * network.hidden[0][k][e];
+            value[e] += weight * network.hidden[0][e][k];
             if constexpr (withSlope)
-                slope[e] += weight * network.hidden[1][k][e];
+                slope[e] += weight * network.hidden[1][e][k];
         }
     }
 }
