@@ -25,6 +25,7 @@ constexpr bool useTiles =
 constexpr int tiledBlock = useTiles ? tiledThreads(numHeads, numDegrees) : 32; // threads
 constexpr int tiledBlocks = tiledBlocksPerMultiprocessor(tiledBlock);
 constexpr int hiddenUnits = 2 * numSphericalHidden; // of both filters
+constexpr int hiddenRow = hiddenUnits + 4;          // four rows at a time are read: in different banks
 constexpr int hiddenTiles = numSphericalHidden < 16 ? 1 : numSphericalHidden / 16;
 constexpr int jointSteps = jointFunctions / tileDepth, filterSteps = forwardSteps(numSphericalHidden);
 constexpr int jointFours = jointFunctions / 4, hiddenFours = hiddenUnits < 4 ? 1 : hiddenUnits / 4;
@@ -152,7 +153,7 @@ __device__ inline int largestExponent(float largest) {
 template <int columns, bool withSlope>
 __device__ inline void loadTileRows(const AttentionArguments<Real> &a, int edges, const EdgeGroupOf<columns> &group,
                                     const Real (&squares)[columns][numDegrees], TileRows<columns, withSlope> &rows,
-                                    Real (*hiddenSlope)[hiddenUnits]) {
+                                    Real (*hiddenSlope)[hiddenRow]) {
     using Rows = TileRows<columns, withSlope>;
     for (int k = threadIdx.x; k < jointFours * edges; k += tiledBlock) {
         const int e = k / jointFours, four = k % jointFours;

@@ -31,7 +31,7 @@ struct TiledBackwardShared {
         BackwardRows rows; // until the filters are there
         TileExchange exchange;
     };
-    alignas(16) Real hiddenSlope[backwardColumns][hiddenUnits];
+    alignas(16) Real hiddenSlope[backwardColumns][hiddenRow];
     Real squareGradient[tiledWarps][backwardColumns][numDegrees];              // dE/d(squares)
     Real along[tiledWarps][backwardColumns];                                   // dE/dd
     Real own[numDegrees][backwardColumns], other[numDegrees][backwardColumns]; // sums of q_i w k_j, of q_j w k_i of ev
