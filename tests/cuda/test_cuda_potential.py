@@ -233,7 +233,8 @@ def test_first_layer_by_kinds_of_atoms(emulated, so3lr):
             assert abs(result.energy - other.energies[molecule]) < 5e-6
             # up to 6 eV/Å; the general kernels and the CPU in single precision are wrong by as much
             assert error(result.forces, other.forces[atoms]) < 1e-5 + 2e-6 * np.abs(other.forces[atoms]).max()
-            assert error(result.virial, other.virials[molecule]) < 1e-5
+            virial = other.virials[molecule]
+            assert error(result.virial, virial) < 1e-5 + 2e-6 * np.abs(virial).max()
     without = EmulatedPotential(emulated("so3lr_float"), so3lr, radial_table=False)
     without.compute(case.atomic_numbers, case.positions)
     assert first_layer_launches(without) == [0, 0, 0]

@@ -91,11 +91,11 @@ __device__ inline void multiplyHalves(const unsigned (&a)[4], const unsigned (&b
 #endif
 }
 
-// The same of split numbers, small products first.
-__device__ inline void multiplyHalves(const SplitFragment &a, const SplitFour &b, float (&c)[4]) {
+// The same of split numbers: the small products, for all that is summed before the products of the big parts. Tensor
+// cores cut sums off where float32 rounds: what is cut off of small sums does not matter.
+__device__ inline void multiplySmallParts(const SplitFragment &a, const SplitFour &b, float (&c)[4]) {
     multiplyHalves(a.small, b.big, c);
     multiplyHalves(a.big, b.small, c);
-    multiplyHalves(a.big, b.big, c);
 }
 
 } // namespace cuda

@@ -86,15 +86,6 @@ struct Receivers {
           end(int((long long)atoms * (blockIdx.x + 1) / gridDim.x)) {}
 };
 
-// A receiver's edges in groups of up to `most` tiles, as equal as can be.
-template <int most> struct TileGroups {
-    int tiles; // of a group but the last
-    __device__ explicit TileGroups(int edges) {
-        const int all = (edges + tileEdges - 1) / tileEdges, groups = (all + most - 1) / most;
-        tiles = groups ? (all + groups - 1) / groups : 1;
-    }
-};
-
 // Fours from one row to the next: what eight lanes read of two rows at a time lies in different banks.
 constexpr int tileRow(int fours) { return fours % 8 ? fours : fours + 4; }
 
@@ -223,6 +214,10 @@ __device__ inline SplitFragment loadFragment(const unsigned *weights, int index)
         fragment.small[q] = small.of[q];
     }
     return fragment;
+}
+
+__device__ inline Words loadBigPart(const unsigned *weights, int index) {
+    return *reinterpret_cast<const Words *>(weights + index * fragmentWords + threadIdx.x % 32 * 4);
 }
 
 // The weights of the warp's filters.

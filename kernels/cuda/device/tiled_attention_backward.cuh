@@ -21,9 +21,17 @@ struct TileExchange {
 };
 static_assert(tileWidth / 4 == tileEdges, "");
 
+// What a lane knows of the receiver: its four features, or the Euclidean variables g and g + 8 of the warp's degree. By
+// warp and g, in shared memory: registers are short.
+struct TileReceiver {
+    Four query[tiledBlock / 4], key[tiledBlock / 4], value[tiledBlock / 4];
+    Four gradient[tiledBlock / 4]; // dE/d(message), dE/d(evAttended)
+};
+
 using BackwardRows = TileRows<backwardColumns, true>;
 
 struct TiledBackwardShared {
+    TileReceiver receiver;
     EdgeGroupOf<backwardColumns> group;
     ForceSumsOf<backwardColumns> forces;
     alignas(16) Real squares[backwardColumns][numDegrees];
@@ -38,34 +46,32 @@ struct TiledBackwardShared {
     Real evGradient[tiledWarps][32];                                           // every lane adds to its own
 };
 
-// What a lane knows of the receiver: its four features, or the Euclidean variables g and g + 8 of the warp's degree.
-// Read again for every group: registers are short while the filters are computed.
-struct TileReceiver {
-    Four query, key, value, gradient; // gradient: dE/d(message), dE/d(evAttended)
-};
-
 // The lane's share of dE/dq, dE/dk, dE/dv of the receiver.
 struct TileGradients {
     Four query = {}, key = {}, value = {};
 };
 
 template <int m>
-__device__ inline TileReceiver tileReceiver(const AttentionArguments<Real> &a, int i, const TileLane &lane) {
-    TileReceiver receiver;
+__device__ inline void loadReceiver(const AttentionArguments<Real> &a, int i, const TileLane &lane,
+                                    TileReceiver &receiver) {
+    if (lane.t > 0)
+        return;
+    const int place = threadIdx.x / 4;
     const unsigned k = tileIndex(i, lane);
-    receiver.query = loadFour((m == 0 ? a.state.queryX : a.state.queryEv) + k);
-    receiver.key = loadFour((m == 0 ? a.state.keyX : a.state.keyEv) + k);
+    receiver.query[place] = loadFour((m == 0 ? a.state.queryX : a.state.queryEv) + k);
+    receiver.key[place] = loadFour((m == 0 ? a.state.keyX : a.state.keyEv) + k);
     if constexpr (m == 0) {
-        receiver.value = loadFour(a.state.valueX + k);
-        receiver.gradient = loadFour(a.messageGradient + k);
+        receiver.value[place] = loadFour(a.state.valueX + k);
+        receiver.gradient[place] = loadFour(a.messageGradient + k);
     } else {
         const int begin = degreeStart(lane.block), width = degreeStart(lane.block + 1) - begin;
+        Four gradient = {};
 #pragma unroll
         for (int h = 0; h < 2; h++)
-            receiver.gradient.of[h] =
-                lane.g + 8 * h < width ? a.evGradient[(long long)i * numEuclidean + begin + lane.g + 8 * h] : Real(0);
+            if (lane.g + 8 * h < width)
+                gradient.of[h] = a.evGradient[(long long)i * numEuclidean + begin + lane.g + 8 * h];
+        receiver.gradient[place] = gradient;
     }
-    return receiver;
 }
 
 // dE/d(alpha) of both directions of edge e.
@@ -74,14 +80,16 @@ __device__ inline void tileCoefficientGradients(const AttentionArguments<Real> &
                                                 const TileReceiver &receiver, const EdgeGroupOf<backwardColumns> &group,
                                                 int e, Real &own, Real &other) {
     own = other = 0;
+    const Four ownGradient = receiver.gradient[threadIdx.x / 4];
     if constexpr (m == 0) {
+        const Four ownValue = receiver.value[threadIdx.x / 4];
         const unsigned k = tileIndex(group.sender[e], lane);
-        const Four value = loadPassingFour(a.state.valueX + k);
+        const Four value = loadFour(a.state.valueX + k);
         const Four messageGradient = loadFour(a.messageGradient + k);
 #pragma unroll
         for (int q = 0; q < 4; q++) {
-            own += receiver.gradient.of[q] * value.of[q];
-            other += receiver.value.of[q] * messageGradient.of[q];
+            own += ownGradient.of[q] * value.of[q];
+            other += ownValue.of[q] * messageGradient.of[q];
         }
     } else {
         const int begin = degreeStart(lane.block), width = degreeStart(lane.block + 1) - begin;
@@ -90,7 +98,7 @@ __device__ inline void tileCoefficientGradients(const AttentionArguments<Real> &
         for (int h = 0; h < 2; h++)
             if (lane.g + 8 * h < width) {
                 const Real harmonic = group.harmonics[begin + lane.g + 8 * h][e];
-                own += receiver.gradient.of[h] * harmonic;
+                own += ownGradient.of[h] * harmonic;
                 other += from[8 * h] * harmonic;
             }
         if (width % 4 != 1) // 2l+1: the parity of l
@@ -120,13 +128,30 @@ __device__ inline void addTileFilters(const AttentionArguments<Real> &a, const T
                 const SplitFour numbers = row[column];
 #pragma unroll
                 for (int p = 0; p < 2; p++)
-                    multiplyHalves(of[p], numbers, w[n][p]);
+                    multiplySmallParts(of[p], numbers, w[n][p]);
                 if (step < jointSteps) {
                     const SplitFour slopes = row[BackwardRows::slopes + column];
 #pragma unroll
                     for (int p = 0; p < 2; p++)
-                        multiplyHalves(of[p], slopes, slope[n][p]);
+                        multiplySmallParts(of[p], slopes, slope[n][p]);
                 }
+            }
+    }
+#pragma unroll 1
+    for (int step = 0; step < filterSteps; step++) {
+        const Words of[2] = {loadBigPart(weights, 2 * step), loadBigPart(weights, 2 * step + 1)};
+        const int column = stepColumn<BackwardRows>(lane, step);
+#pragma unroll
+        for (int n = 0; n < backwardTiles; n++)
+            if (n < tiles) {
+                const SplitFour *row = rows.row[tileEdges * n + lane.g];
+#pragma unroll
+                for (int p = 0; p < 2; p++)
+                    multiplyHalves(of[p].of, row[column].big, w[n][p]);
+                if (step < jointSteps)
+#pragma unroll
+                    for (int p = 0; p < 2; p++)
+                        multiplyHalves(of[p].of, row[BackwardRows::slopes + column].big, slope[n][p]);
             }
     }
     const Four bias = loadFour((lane.m == 0 ? a.weights.radial1Bias[0] : a.weights.radial1Bias[1]) + lane.feature);
@@ -149,10 +174,9 @@ __device__ inline void addTileFilters(const AttentionArguments<Real> &a, const T
 // Attention m of a group: the receiver's gradients of q, k and v, dE/dw into the exchange, and sums for the force.
 // unscale: what one in the exchange times the weights stands for.
 template <int m>
-__device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, const TileLane &lane, int tiles,
+__device__ inline void tileGradients(const AttentionArguments<Real> &a, const TileLane &lane, int tiles,
                                      const TileSum (&w)[backwardTiles], const TileSum (&slope)[backwardTiles],
                                      TileGradients &gradients, TiledBackwardShared &s, Real (&unscale)[backwardTiles]) {
-    const TileReceiver receiver = tileReceiver<m>(a, i, lane);
 #pragma unroll
     for (int n = 0; n < backwardTiles; n++)
         if (n < tiles) {
@@ -161,8 +185,10 @@ __device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, c
 #pragma unroll
             for (int c = 0; c < 2; c++) {
                 const int e = tileEdges * n + 2 * lane.t + c;
+                __syncwarp(); // the receiver is read here and not before
                 Real gOwn, gOther;
-                tileCoefficientGradients<m>(a, lane, receiver, s.group, e, gOwn, gOther);
+                tileCoefficientGradients<m>(a, lane, s.receiver, s.group, e, gOwn, gOther);
+                const Four ownQuery = s.receiver.query[threadIdx.x / 4], ownKey = s.receiver.key[threadIdx.x / 4];
                 const unsigned k = tileIndex(s.group.sender[e], lane);
                 const Four query = loadPassingFour((m == 0 ? a.state.queryX : a.state.queryEv) + k);
                 const Four key = loadPassingFour((m == 0 ? a.state.keyX : a.state.keyEv) + k);
@@ -172,7 +198,7 @@ __device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, c
 #pragma unroll
                 for (int q = 0; q < 4; q++) {
                     const Real filter = w[n][q / 2][2 * (q % 2) + c];
-                    const Real own = receiver.query.of[q] * key.of[q], other = query.of[q] * receiver.key.of[q];
+                    const Real own = ownQuery.of[q] * key.of[q], other = query.of[q] * ownKey.of[q];
                     const Real gradient = gOwn * own + gOther * other;
                     along += gradient * (fSlope * filter + f * slope[n][q / 2][2 * (q % 2) + c]);
                     gradients.query.of[q] += f * gOwn * filter * key.of[q];
@@ -252,8 +278,10 @@ __device__ inline void tileSquareGradients(const AttentionArguments<Real> &a, co
             if (n < tiles) {
                 const SplitFour numbers = s.exchange.four(lane.warp, n, lane.g, 4 * step + lane.t);
 #pragma unroll
-                for (int p = 0; p < hiddenTiles; p++)
-                    multiplyHalves(of[p], numbers, sum[n][p]);
+                for (int p = 0; p < hiddenTiles; p++) {
+                    multiplySmallParts(of[p], numbers, sum[n][p]);
+                    multiplyHalves(of[p].big, numbers.big, sum[n][p]);
+                }
             }
     }
     const Real *first = (lane.m == 0 ? a.weights.spherical0[0] : a.weights.spherical0[1]) + lane.g;
@@ -340,10 +368,13 @@ __device__ inline void tiledReceiver(const AttentionArguments<Real> &a, int i, c
     s.evGradient[lane.warp][threadIdx.x % 32] = 0;
     if (threadIdx.x < backwardColumns)
         clearForces(s.forces, threadIdx.x);
-    const TileGroups<backwardTiles> groups(count);
-    for (int first = 0; first < count; first += groups.tiles * tileEdges) {
+    if (lane.m == 0)
+        loadReceiver<0>(a, i, lane, s.receiver);
+    else
+        loadReceiver<1>(a, i, lane, s.receiver);
+    for (int first = 0; first < count; first += backwardColumns) {
         const int left = (count - first + tileEdges - 1) / tileEdges;
-        const int tiles = left < groups.tiles ? left : groups.tiles, edges = tiles * tileEdges;
+        const int tiles = left < backwardTiles ? left : backwardTiles, edges = tiles * tileEdges;
         __syncthreads();
         loadTileEdges(a, i, first, edges, s.group, s.squares);
         __syncthreads();
@@ -354,9 +385,9 @@ __device__ inline void tiledReceiver(const AttentionArguments<Real> &a, int i, c
         __syncthreads(); // the exchange takes the rows' place
         Real unscale[backwardTiles];
         if (lane.m == 0)
-            tileGradients<0>(a, i, lane, tiles, w, slope, gradients, s, unscale);
+            tileGradients<0>(a, lane, tiles, w, slope, gradients, s, unscale);
         else
-            tileGradients<1>(a, i, lane, tiles, w, slope, gradients, s, unscale);
+            tileGradients<1>(a, lane, tiles, w, slope, gradients, s, unscale);
         if (spherical)
             tileSquareGradients(a, lane, tiles, unscale, s);
         __syncthreads();

@@ -14,14 +14,14 @@ using ForwardRows = TileRows<forwardColumns, false>;
 
 // What else is a thread's own: registers are short.
 struct alignas(16) TileOperands {
-    Four query[tiledBlock], bias[tiledBlock], message[tiledBlock];
-    Words small[2][tiledBlock]; // of the weights of the last step
+    Four query[tiledBlock / 4], bias[tiledBlock / 4]; // by warp and g
+    Four message[tiledBlock];
+    Words lastBig[2][tiledBlock], lastSmall[2][tiledBlock]; // weights of the last step
 };
 
 // The weights of the warp's filters, kept from receiver to receiver.
 struct TileFilter {
-    SplitFragment first[filterSteps - 1][2];
-    unsigned lastBig[2][4];
+    SplitFragment weights[filterSteps - 1][2]; // but those of the last step
 };
 
 __device__ inline void loadFilter(const AttentionArguments<Real> &a, const TileLane &lane, TileFilter &filter,
@@ -33,17 +33,18 @@ __device__ inline void loadFilter(const AttentionArguments<Real> &a, const TileL
         for (int p = 0; p < 2; p++) {
             const SplitFragment fragment = loadFragment(weights, 2 * step + p);
             if (step < filterSteps - 1) {
-                filter.first[step][p] = fragment;
+                filter.weights[step][p] = fragment;
                 continue;
             }
 #pragma unroll
             for (int q = 0; q < 4; q++) {
-                filter.lastBig[p][q] = fragment.big[q];
-                operands.small[p][threadIdx.x].of[q] = fragment.small[q];
+                operands.lastBig[p][threadIdx.x].of[q] = fragment.big[q];
+                operands.lastSmall[p][threadIdx.x].of[q] = fragment.small[q];
             }
         }
-    operands.bias[threadIdx.x] =
-        loadFour((lane.m == 0 ? a.weights.radial1Bias[0] : a.weights.radial1Bias[1]) + lane.feature);
+    if (lane.t == 0)
+        operands.bias[threadIdx.x / 4] =
+            loadFour((lane.m == 0 ? a.weights.radial1Bias[0] : a.weights.radial1Bias[1]) + lane.feature);
 }
 
 // Messages of attention m through the edges of tile n, to the lane's four features (m = 0), or to the Euclidean
@@ -58,20 +59,29 @@ __device__ inline void tileMessages(const AttentionArguments<Real> &a, const Til
     TileSum w;
     clearSum(w);
     __syncwarp(); // what follows is read here and not before
+    const SplitFour *row = rows.row[tileEdges * n + lane.g];
 #pragma unroll
     for (int step = 0; step < filterSteps; step++) {
-        const SplitFour numbers = rows.row[tileEdges * n + lane.g][stepColumn<ForwardRows>(lane, step)];
+        const SplitFour numbers = row[stepColumn<ForwardRows>(lane, step)];
 #pragma unroll
         for (int p = 0; p < 2; p++)
             if (step < filterSteps - 1) {
-                multiplyHalves(filter.first[step][p], numbers, w[p]);
+                multiplySmallParts(filter.weights[step][p], numbers, w[p]);
             } else {
-                multiplyHalves(operands.small[p][threadIdx.x].of, numbers.big, w[p]);
-                multiplyHalves(filter.lastBig[p], numbers.small, w[p]);
-                multiplyHalves(filter.lastBig[p], numbers.big, w[p]);
+                multiplyHalves(operands.lastSmall[p][threadIdx.x].of, numbers.big, w[p]);
+                multiplyHalves(operands.lastBig[p][threadIdx.x].of, numbers.small, w[p]);
             }
     }
-    const Four query = operands.query[threadIdx.x], bias = operands.bias[threadIdx.x];
+    __syncwarp(); // big parts are read again rather than kept: registers are short
+#pragma unroll
+    for (int step = 0; step < filterSteps; step++) {
+        const SplitFour &numbers = row[stepColumn<ForwardRows>(lane, step)];
+#pragma unroll
+        for (int p = 0; p < 2; p++)
+            multiplyHalves(step < filterSteps - 1 ? filter.weights[step][p].big : operands.lastBig[p][threadIdx.x].of,
+                           numbers.big, w[p]);
+    }
+    const Four query = operands.query[threadIdx.x / 4], bias = operands.bias[threadIdx.x / 4];
 #pragma unroll
     for (int c = 0; c < 2; c++) {
         const int e = first + c;
@@ -133,8 +143,9 @@ template <bool exists> __device__ inline void tiledForward(const AttentionArgume
         const Receivers receivers(a.atoms.numAtoms);
         for (int i = receivers.first; i < receivers.end; i++) {
             const int count = a.edges.count[i];
-            operands.query[threadIdx.x] =
-                loadFour((lane.m == 0 ? a.state.queryX : a.state.queryEv) + tileIndex(i, lane));
+            if (lane.t == 0)
+                operands.query[threadIdx.x / 4] =
+                    loadFour((lane.m == 0 ? a.state.queryX : a.state.queryEv) + tileIndex(i, lane));
             operands.message[threadIdx.x] = {};
             for (int first = 0; first < count; first += forwardColumns) {
                 const int left = (count - first + tileEdges - 1) / tileEdges;
