@@ -15,8 +15,9 @@ namespace {
 
 // in [N][blocks * ins], weight [blocks][ins][outs], bias [blocks * outs] or empty.
 py::array_t<float> dense(emulation::EmulatedDevice &device, const Floats &in, const Floats &weight,
-                         const Floats &bias) {
+                         const Floats &bias, int atomsPerBlock) {
     DenseTestArguments a{};
+    a.atomsPerBlock = atomsPerBlock;
     a.numAtoms = int(in.shape(0));
     a.blocks = int(weight.shape(0));
     a.ins = int(weight.shape(1));
@@ -34,11 +35,10 @@ py::array_t<float> dense(emulation::EmulatedDevice &device, const Floats &in, co
     a.out = static_cast<float *>(device.allocate(sizeof(float) * out.size()));
     const int width =
         cuda::atomRowWidth(SO3K_F, SO3K_DEGREES, SO3K_ENERGY_HIDDEN, SO3K_HIRSHFELD_HIDDEN); // as the kernels have it
-    const int atoms = cuda::atomsPerBlock(width, sizeof(float));
-    device.launch(
-        "so3kDense",
-        {unsigned((a.numAtoms + atoms - 1) / atoms), unsigned(cuda::atomThreads), 3 * sizeof(float) * atoms * width},
-        &a, sizeof a);
+    device.launch("so3kDense",
+                  {unsigned((a.numAtoms + atomsPerBlock - 1) / atomsPerBlock),
+                   unsigned(cuda::atomThreads(atomsPerBlock)), 3 * sizeof(float) * atomsPerBlock * width},
+                  &a, sizeof a);
     device.download(out.mutable_data(), a.out, sizeof(float) * out.size());
     for (float *pointer : inputs)
         device.release(pointer);
@@ -49,5 +49,6 @@ py::array_t<float> dense(emulation::EmulatedDevice &device, const Floats &in, co
 } // namespace
 
 void bindDense(py::module_ &m) {
-    m.def("dense", &dense, py::arg("device"), py::arg("rows"), py::arg("weight"), py::arg("bias"));
+    m.def("dense", &dense, py::arg("device"), py::arg("rows"), py::arg("weight"), py::arg("bias"),
+          py::arg("atoms_per_block"));
 }

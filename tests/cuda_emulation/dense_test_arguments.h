@@ -2,7 +2,9 @@
 // Arguments of the kernel of dense_test.cuh.
 
 struct DenseTestArguments {
-    int numAtoms, ins, outs, blocks;
+    int numAtoms, atomsPerBlock;
+    int ins, outs, blocks;
+    int unused;
     const float *in;     // [N][blocks * ins]
     const float *weight; // [blocks][ins][outs]
     const float *bias;   // [blocks * outs] or null

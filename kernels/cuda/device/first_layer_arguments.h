@@ -22,12 +22,12 @@ template <class T> struct FirstLayerArguments {
     const int *example; // [kinds] an atom of this kind
     int numKinds, numSlots;
     const T *values; // [N][F] v of the x attention, which depends on the kind alone
-    T *features;     // [N][F] x += message
+    const T *initialFeatures; // [N][F] x at the layer's input
+    T *features;     // [N][F] x + message, written
     T *evAttended;   // [N][M] written
     // the way back
-    const T *messageGradient; // [N][F]
     const T *evGradient;      // [N][M] dE/d(evAttended)
-    T *products;              // [N][kinds][H] messageGradient . v per head; written by so3kFirstLayerProducts
+    const T *products;        // [N][kinds][H] dE/d(message) . v per head, of so3kAtomBackward
     double *forces, *strain;  // as in AttentionArguments
 };
 
