@@ -11,7 +11,7 @@ namespace {
 
 constexpr unsigned threads = 128;
 constexpr int mostInOneBlock = 1024; // threads, on every GPU
-constexpr int largestRange = 250; // packImage
+constexpr int largestRange = 250;    // packImage
 
 unsigned blocksFor(size_t numThreads) { return unsigned((numThreads + threads - 1) / threads); }
 

@@ -24,7 +24,7 @@ public:
     // per atom
     double *networkEnergy, *zblEnergy, *electrostaticEnergy, *dispersionEnergy;
     double *rawCharge, *charges, *hirshfeldRatios, *dipoles, *chargeGradient, *ratioGradient;
-    double *forces, *strain; // [N][3], [N][6] or null
+    double *forces, *strain;          // [N][3], [N][6] or null
     double *chunkSums, *moleculeSums; // [chunks][maxSumColumns], [molecules][NumMoleculeSums]
 
 private:

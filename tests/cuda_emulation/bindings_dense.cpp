@@ -14,8 +14,8 @@ using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
 namespace {
 
 // in [N][blocks * ins], weight [blocks][ins][outs], bias [blocks * outs] or empty.
-py::array_t<float> dense(emulation::EmulatedDevice &device, const Floats &in, const Floats &weight,
-                         const Floats &bias, int atomsPerBlock) {
+py::array_t<float> dense(emulation::EmulatedDevice &device, const Floats &in, const Floats &weight, const Floats &bias,
+                         int atomsPerBlock) {
     DenseTestArguments a{};
     a.atomsPerBlock = atomsPerBlock;
     a.numAtoms = int(in.shape(0));

@@ -90,6 +90,7 @@ public:
         graph = device->record([&] { potential->enqueue(); });
     }
     void replay() { device->replay(graph); }
+    size_t recordedNodes() const { return graph.size(); }
     bool run() {
         runs->run(*potential);
         return runs->isReplaying();
@@ -191,8 +192,7 @@ void bindPotential(py::module_ &m) {
              py::arg("positions"), py::arg("cell"), py::arg("energy"), py::arg("forces"), py::arg("charges"),
              py::arg("virial"), py::arg("is_single"), py::arg("cell_is_single"));
     py::class_<EmulatedPotential>(m, "Potential", py::module_local())
-        .def(py::init<const std::string &, std::optional<double>, std::optional<double>, bool, bool, double,
-                      int>(),
+        .def(py::init<const std::string &, std::optional<double>, std::optional<double>, bool, bool, double, int>(),
              py::arg("model_file"), py::arg("lr_cutoff"), py::arg("dispersion_switch_width") = py::none(),
              py::arg("allow_untrained_elements") = false, py::arg("radial_table") = true, py::arg("headroom") = 0.0,
              py::arg("multiprocessors") = 2)
@@ -208,6 +208,7 @@ void bindPotential(py::module_ &m) {
         .def("enqueue", &EmulatedPotential::enqueue)
         .def("record", &EmulatedPotential::record)
         .def("replay", &EmulatedPotential::replay)
+        .def_property_readonly("recorded_nodes", &EmulatedPotential::recordedNodes)
         .def("run", &EmulatedPotential::run, "Evaluates by Replay; whether that was a replay.")
         .def("finish", &EmulatedPotential::finish)
         .def("download", &EmulatedPotential::download)

@@ -232,6 +232,7 @@ void EmulatedDevice::launch(const char *kernel, const cuda::LaunchSize &size, co
             throw DeviceError(name + ": " + error.what());
         }
         launches[name]++;
+        sizes[name] = {size.blocks, size.threads};
     });
 }
 

@@ -95,7 +95,7 @@ template <class T> struct HeadArguments {
     T *hirshfeld;          // [N]
     // the way back
     const int *molecule;             // [N]
-    MoleculeTotal chargeGradient;      // dE/dq; values null: none
+    MoleculeTotal chargeGradient;    // dE/dq; values null: none
     const double *hirshfeldGradient; // [N] dE/d(ratio); null: none
 };
 
@@ -137,7 +137,7 @@ template <class T> struct AddArguments {
 template <class T> struct ChargeArguments {
     const int *chunkStarts;                    // [chunks+1] first atom
     const int *molecule;                       // [N]
-    MoleculeTotal rawCharge;                     // e; values null: the model predicts no charges
+    MoleculeTotal rawCharge;                   // e; values null: the model predicts no charges
     const double *totalCharge;                 // [B] e
     const T *hirshfeld;                        // [N]; null: 1
     const int *species;                        // [N]
@@ -162,13 +162,13 @@ struct SumArguments {
 
 // so3kMoleculeSums: results of molecules, and whether they are any.
 struct MoleculeSumArguments {
-    int numColumns, numEnergies;         // the parts of the energy come first
-    const double *values[maxSumColumns]; // of atoms; null: zeros
-    int stride[maxSumColumns];           // numbers from one row to the next
-    const double *chunkSums;             // [chunks][columns]
-    const int *offsets, *moleculeChunks; // as in MoleculeTotal
-    double *sums;                        // [B][columns]
-    ListStatus *status;                  // of the lists
+    int numColumns, numEnergies;                      // the parts of the energy come first
+    const double *values[maxSumColumns];              // of atoms; null: zeros
+    int stride[maxSumColumns];                        // numbers from one row to the next
+    const double *chunkSums;                          // [chunks][columns]
+    const int *offsets, *moleculeChunks;              // as in MoleculeTotal
+    double *sums;                                     // [B][columns]
+    ListStatus *status;                               // of the lists
     int candidateCapacity, edgeCapacity, farCapacity; // of the lists
     int numMolecules;
     int watched; // 0: the host will not look at the status

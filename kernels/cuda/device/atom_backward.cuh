@@ -74,7 +74,7 @@ __device__ inline void firstLayerProducts(const AtomBlock &block, const FirstLay
 // featureGradient [N][F] and evGradient [N][M]: from dE/d(the layer's output), of the heads or with the part through
 // the next layer's q, k, v and filters added here, to dE/d(x and ev after the attention), which is also dE/d(the
 // messages). In place. Block layout and weights as so3kAtomForward, transposed.
-extern "C" __global__ void __launch_bounds__(mostAtomThreads, 2) so3kAtomBackward(AtomArguments<Real> a) {
+extern "C" __global__ void so3kAtomBackward(AtomArguments<Real> a) {
     SO3K_DYNAMIC_SHARED(Real, shared);
     const AtomBlock block = atomBlock(shared, a.numAtoms, a.atomsPerBlock);
     const LayerWeights<Real> &w = a.weights;

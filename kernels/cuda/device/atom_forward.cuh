@@ -72,7 +72,7 @@ __device__ inline void exchange(const AtomBlock &block, const AtomArguments<Real
 // v, or the heads' results. A block per AtomArguments::atomsPerBlock atoms; per atom about 2 F + 2 M numbers read and
 // 6 F + M written, 6 F more for the way back; per block all per-atom weights of the layer (2 or 4 F^2 + (F+D)^2 +
 // projections or heads).
-extern "C" __global__ void __launch_bounds__(mostAtomThreads, 2) so3kAtomForward(AtomArguments<Real> a) {
+extern "C" __global__ void so3kAtomForward(AtomArguments<Real> a) {
     SO3K_DYNAMIC_SHARED(Real, shared);
     const AtomBlock block = atomBlock(shared, a.numAtoms, a.atomsPerBlock);
     const LayerWeights<Real> &w = a.weights;

@@ -66,7 +66,10 @@ __device__ inline void denseByTiles(const Real *in, int ins, const Real *weight,
     const int rest = outs % 16 <= 4 ? outs % 16 : 0;
     const int runs = (outs - rest + 16 * together - 1) / (16 * together);
     for (int task = warp; task < blocks * runs; task += warps) {
-        const int block = task / runs, first = (task - block * runs) * together * 16;
+        int block = 0, run = task; // by division they would take a quarter of a small product's time
+        for (; run >= runs; run -= runs)
+            block++;
+        const int first = run * together * 16;
         const Real *x = in + block * ins, *w = weight + (long long)block * ins * outs;
         int column[together][2]; // of A's rows g and g + 8
         float sum[together][atomTiles][4];
@@ -108,12 +111,20 @@ __device__ inline void denseByTiles(const Real *in, int ins, const Real *weight,
                 }
             }
         };
-        const int whole = ins / 8 * 8;
-#pragma unroll deep
-        for (int k = 0; k < whole; k += 8)
-            step(k, Constant<0>());
-        if (whole < ins)
-            step(whole, Constant<1>());
+        int k = 0;
+        auto steps = [&](auto count) {
+            constexpr int n = decltype(count)::value;
+            for (; k + 8 * n <= ins; k += 8 * n)
+#pragma unroll
+                for (int s = 0; s < n; s++)
+                    step(k + 8 * s, Constant<0>());
+        };
+        steps(Constant<deep>());
+        if (deep > 4)
+            steps(Constant<4>());
+        steps(Constant<1>());
+        if (k < ins)
+            step(k, Constant<1>());
 #pragma unroll
         for (int p = 0; p < together; p++)
 #pragma unroll
@@ -127,7 +138,9 @@ __device__ inline void denseByTiles(const Real *in, int ins, const Real *weight,
     }
     // A warp owns a column of the rest, the last warps first: they had fewer tiles. Lanes are rows of weights.
     for (int task = warps - 1 - warp; task < blocks * rest; task += warps) {
-        const int block = task / rest, o = outs - rest + task % rest;
+        int block = 0, o = outs - rest + task;
+        for (; o >= outs; o -= rest)
+            block++;
         const Real *x = in + block * ins, *w = weight + (long long)block * ins * outs + o;
         Real sum[8 * atomTiles];
 #pragma unroll

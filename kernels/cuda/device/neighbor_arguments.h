@@ -36,7 +36,7 @@ struct ListStatus {
 // Pairs closer than the cutoff plus a skin, kept over several steps: [N][capacity], sorted by sender, then image. An
 // image n is packed into one number (packImage) and belongs to the wraps of the step that made the candidates.
 struct Candidates {
-    int *count, *senders, *images; // count: may be larger than the capacity, then the row is not all there
+    int *count, *senders, *images;         // count: may be larger than the capacity, then the row is not all there
     int *unsortedSenders, *unsortedImages; // [N][capacity] rows of molecules with cells, before they are sorted
     double *positions;                     // [N][3] as given, when the candidates were made
     int *wraps;                            // [N][3] likewise

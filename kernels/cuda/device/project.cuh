@@ -12,7 +12,7 @@ __device__ inline void project(const AtomBlock &block, const LayerWeights<Real> 
                                const LayerState<Real> &state) {
     Real *const values[5] = {state.queryX, state.keyX, state.queryEv, state.keyEv, state.valueX};
     Real *const slopes[5] = {state.queryXSlope, state.keyXSlope, state.queryEvSlope, state.keyEvSlope, nullptr};
-#pragma unroll
+#pragma unroll 1 // fewer registers
     for (int p = 0; p < 5; p++) {
         const int blocks = p == 2 || p == 3 ? numDegrees : numHeads, width = numFeatures / blocks;
         Real *const rows = p % 2 == 0 ? block.a : block.b; // in turn: one barrier each is enough
@@ -42,7 +42,7 @@ extern "C" __global__ void so3kStart(StartArguments<Real> a) {
 
 // q, k, v [N][F] of a layer from its input features. Reads F and writes 5 F (9 F with slopes) numbers per atom, and
 // reads 3 F^2/H + 2 F^2/D weights per block.
-extern "C" __global__ void __launch_bounds__(mostAtomThreads, 2) so3kProject(ProjectArguments<Real> a) {
+extern "C" __global__ void so3kProject(ProjectArguments<Real> a) {
     SO3K_DYNAMIC_SHARED(Real, shared);
     const AtomBlock block = atomBlock(shared, a.numAtoms, a.atomsPerBlock);
     loadRows(block, a.features, numFeatures, block.x);
@@ -62,7 +62,7 @@ __device__ inline void projectBackward(const AtomBlock &block, const AtomArgumen
     const Real *const slopes[5] = {a.next.queryXSlope, a.next.keyXSlope, a.next.queryEvSlope, a.next.keyEvSlope,
                                    nullptr};
     loadRows(block, a.featureGradient, numFeatures, block.x);
-#pragma unroll
+#pragma unroll 1 // fewer registers
     for (int p = 0; p < 5; p++) {
         const int blocks = p == 2 || p == 3 ? numDegrees : numHeads, width = numFeatures / blocks;
         forEachNumber(block, numFeatures, [&](long long number, int, int, int place) {
