@@ -204,6 +204,7 @@ template <class T> void CudaPotential<T>::enqueue(const Enqueue &how) {
     physics();
     if (gradient)
         networkBackward();
+    lists.join();
     moleculeSums(how.watched);
     prepared = true;
 }
@@ -428,14 +429,16 @@ template <class T> void CudaPotential<T>::conserveCharge() {
 template <class T> void CudaPotential<T>::pairTerms() {
     PairArguments<T> a{};
     a.atoms = lists.atoms();
-    a.zbl.edges = lists.edges();
-    a.zbl.cutoff = hyper.cutoff;
-    for (int k = 0; k < 4; k++) {
-        a.zbl.amplitude[k] = zbl.amplitude[k];
-        a.zbl.decay[k] = zbl.decay[k];
+    if (hyper.zbl) {
+        a.zbl.edges = lists.edges();
+        a.zbl.cutoff = hyper.cutoff;
+        for (int k = 0; k < 4; k++) {
+            a.zbl.amplitude[k] = zbl.amplitude[k];
+            a.zbl.decay[k] = zbl.decay[k];
+        }
+        a.zbl.charge = zblCharge.get();
+        a.zbl.energy = workspace.zblEnergy;
     }
-    a.zbl.charge = zblCharge.get();
-    a.zbl.energy = workspace.zblEnergy;
     a.neighbors = lists.far();
     a.electrostatics = longRange.electrostatics;
     a.dispersion = longRange.dispersion;

@@ -231,8 +231,15 @@ void DeviceNeighborLists::enqueue(bool withCells, bool watched) {
         launch("so3kFillCells", perAtom, threads);
     }
     launch("so3kListNeighbors", perWarp, threads);
+    isPosted = watched;
     if (watched)
         notice->post(a.status);
+}
+
+void DeviceNeighborLists::join() {
+    if (isPosted)
+        notice->join();
+    isPosted = false;
 }
 
 void DeviceNeighborLists::checkPositions() const {
@@ -264,7 +271,10 @@ const ListStatus &DeviceNeighborLists::wait() {
     return lastStatus;
 }
 
-void DeviceNeighborLists::forget() { device->download(&lastStatus, arguments.status, sizeof lastStatus); }
+void DeviceNeighborLists::forget() {
+    join();
+    device->download(&lastStatus, arguments.status, sizeof lastStatus);
+}
 
 bool DeviceNeighborLists::accept() {
     checkPositions();
@@ -293,6 +303,7 @@ void DeviceNeighborLists::build(const double *positionsOnHost) {
     anyRebuilt = false;
     for (bool again = true; again; repeated += again) {
         enqueue();
+        join();
         anyRebuilt = wait().rebuilt || anyRebuilt;
         again = !accept();
     }

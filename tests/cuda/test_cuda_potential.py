@@ -261,7 +261,7 @@ def test_nodes_of_a_graph(emulated, so3lr):
     assert engine.finish()
     assert sum(engine.device.launches.values()) == 1 + 17  # so3kProject, kept for as long as the atoms stay
     engine.record()
-    assert engine.recorded_nodes == 17 + 1  # the copy that tells the host of the lists
+    assert engine.recorded_nodes == 17 + 2  # the copy that tells the host of the lists, beside the rest, and its end
 
 
 def first_layer_launches(potential):
