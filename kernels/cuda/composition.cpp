@@ -7,7 +7,7 @@
 namespace so3krates::cuda {
 
 namespace {
-constexpr int atomsPerChunk = 1024;
+constexpr int atomsPerChunk = 2048;
 } // namespace
 
 template <class T>

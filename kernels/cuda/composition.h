@@ -26,7 +26,7 @@ public:
     // On the host.
     std::vector<int> offsets;   // [molecules+1]
     int numSpecies = 0;         // different elements
-    int numChunks = 0;          // runs of at most a thousand atoms of one molecule
+    int numChunks = 0;          // runs of at most two thousand atoms of one molecule
     bool severalChunks = false; // in any molecule
     // In device memory.
     Buffer<int> atomicNumbers, molecule, moleculeOffsets, species; // [N], [N], [B+1], [N]

@@ -186,7 +186,7 @@ def test_wide_shape(emulated, tmp_path):
 
 
 def test_molecule_of_several_chunks(emulated, tmp_path):
-    """More than a thousand atoms, whose sums take two stages."""
+    """More than two thousand atoms, whose sums take two stages."""
     model = random_model(hyperparameters(**ODD, zbl=True))
     path = tmp_path / "model.safetensors"
     model.save(path, provenance={"source": "random numbers"})
@@ -211,7 +211,7 @@ def test_charges_of_a_molecule_of_several_chunks(emulated, tmp_path):
     path = tmp_path / "model.safetensors"
     model.save(path, provenance={"source": "random numbers"})
     rng = np.random.default_rng(4)
-    lattice = np.stack(np.meshgrid(np.arange(33), np.arange(32), [0.0]), -1).reshape(-1, 3) * 3.7
+    lattice = np.stack(np.meshgrid(np.arange(64), np.arange(33), [0.0]), -1).reshape(-1, 3) * 3.7
     system = {
         "atomic_numbers": rng.choice([1, 6, 7, 8], len(lattice)),
         "positions": lattice + rng.uniform(-0.3, 0.3, lattice.shape),
@@ -251,19 +251,6 @@ def test_same_bits_for_every_number_of_atoms_per_block(emulated, tmp_path, shape
             assert (getattr(results[blocks], key) == getattr(results[1], key)).all(), key
 
 
-def test_nodes_of_a_graph(emulated, so3lr):
-    """What an evaluation of SO3LR takes one after the other: small systems take as long as these are many."""
-    engine = emulated("so3lr_float").Potential(str(so3lr), 12.0)
-    case = load_case("water")
-    engine.prepare(case.atomic_numbers, [0, 3], np.zeros((1, 3, 3)))
-    engine.write_positions(case.positions)
-    engine.enqueue()
-    assert engine.finish()
-    assert sum(engine.device.launches.values()) == 1 + 17  # so3kProject, kept for as long as the atoms stay
-    engine.record()
-    assert engine.recorded_nodes == 17 + 2  # the copy that tells the host of the lists, beside the rest, and its end
-
-
 def first_layer_launches(potential):
     launches = potential.device.launches
     return [launches.get(f"so3kFirstLayer{name}", 0) for name in ("Forward", "Backward")]
@@ -292,7 +279,7 @@ def test_first_layer_by_kinds_of_atoms(emulated, so3lr):
             assert abs(result.energy - other.energies[molecule]) < 5e-6
             # up to 6 eV/Å; the general kernels and the CPU in single precision are wrong by as much
             assert error(result.forces, other.forces[atoms]) < 1e-5 + 2e-6 * np.abs(other.forces[atoms]).max()
-            assert error(result.virial, other.virials[molecule]) < 1e-5
+            assert error(result.virial, other.virials[molecule]) < 1e-5 + 2e-6 * np.abs(other.virials[molecule]).max()
     without = EmulatedPotential(emulated("so3lr_float"), so3lr, radial_table=False)
     without.compute(case.atomic_numbers, case.positions)
     assert first_layer_launches(without) == [0, 0]

@@ -302,7 +302,7 @@ def test_notice(device, driver):
     notice.join()
     assert driver.calls == ["cuStreamWaitEvent ours"]
 
-    def work():
+    def work(notice=notice):
         notice.post(source)
         device.clear(source + 16, 8)
         notice.join()

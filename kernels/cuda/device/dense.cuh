@@ -66,7 +66,7 @@ __device__ inline void denseByTiles(const Real *in, int ins, const Real *weight,
     const int rest = outs % 16 <= 4 ? outs % 16 : 0;
     const int runs = (outs - rest + 16 * together - 1) / (16 * together);
     for (int task = warp; task < blocks * runs; task += warps) {
-        int block = 0, run = task; // by division they would take a quarter of a small product's time
+        int block = 0, run = task; // few subtractions: a division is some thirty instructions
         for (; run >= runs; run -= runs)
             block++;
         const int first = run * together * 16;
@@ -169,7 +169,7 @@ __device__ inline void denseOf(const Real *in, int ins, const Real *weight, cons
     if constexpr (useTensorCores && atoms == 24) // as atomThreads() has it: few warps, and many
         denseByTiles<3, 2, 4>(in, ins, weight, bias, outs, blocks, out);
     else if constexpr (useTensorCores)
-        denseByTiles<atoms / 8, 1, 64 / atoms>(in, ins, weight, bias, outs, blocks, out);
+        denseByTiles<atoms / 8, 1, 8>(in, ins, weight, bias, outs, blocks, out);
     else
         denseByColumns<atoms>(in, ins, weight, bias, outs, blocks, out);
 }
