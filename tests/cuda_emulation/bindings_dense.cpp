@@ -4,6 +4,7 @@
 
 #include <pybind11/numpy.h>
 
+#include "cuda/dense_weights.h"
 #include "cuda/device/atom_arguments.h"
 #include "dense_test_arguments.h"
 
@@ -22,13 +23,19 @@ py::array_t<float> dense(emulation::EmulatedDevice &device, const Floats &in, co
     a.blocks = int(weight.shape(0));
     a.ins = int(weight.shape(1));
     a.outs = int(weight.shape(2));
-    auto upload = [&](const Floats &values) {
-        void *pointer = device.allocate(sizeof(float) * (values.size() + 1));
-        device.upload(pointer, values.data(), sizeof(float) * values.size());
+    auto upload = [&](const float *values, size_t size) {
+        void *pointer = device.allocate(sizeof(float) * (size + 1));
+        device.upload(pointer, values, sizeof(float) * size);
         return static_cast<float *>(pointer);
     };
+    std::vector<float> laidOut(weight.data(), weight.data() + weight.size());
+    if (SO3K_TENSOR_CORES) {
+        const std::vector<double> as = cuda::denseWeights({laidOut.begin(), laidOut.end()}, a.blocks, a.ins, a.outs);
+        laidOut.assign(as.begin(), as.end());
+    }
     py::array_t<float> out(std::vector<py::ssize_t>{a.numAtoms, py::ssize_t(a.blocks) * a.outs});
-    float *const inputs[3] = {upload(in), upload(weight), upload(bias)};
+    float *const inputs[3] = {upload(in.data(), in.size()), upload(laidOut.data(), laidOut.size()),
+                              upload(bias.data(), bias.size())};
     a.in = inputs[0];
     a.weight = inputs[1];
     a.bias = bias.size() ? inputs[2] : nullptr;

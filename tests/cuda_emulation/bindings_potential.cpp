@@ -36,7 +36,6 @@ public:
         options.radialTable = radialTable;
         const auto model = Model::load(modelFile);
         device->multiprocessors = multiprocessors;
-        device->tensorCores = cuda::wantTensorCores(); // matrix products per atom are compiled either way
         potential = cuda::makeCudaPotential(model, completeOptions(*model, options), device, headroom);
         runs.emplace(device, true);
     }

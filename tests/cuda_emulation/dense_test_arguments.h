@@ -6,7 +6,7 @@ struct DenseTestArguments {
     int ins, outs, blocks;
     int unused;
     const float *in;     // [N][blocks * ins]
-    const float *weight; // [blocks][ins][outs]
+    const float *weight; // [blocks][ins][outs], or as in dense_layout.h
     const float *bias;   // [blocks * outs] or null
     float *out;          // [N][blocks * outs]
 };

@@ -39,7 +39,7 @@ constexpr int atomsPerBlock(int numAtoms, int multiprocessors, int most) {
 constexpr int mostAtomThreads = 256;
 constexpr int atomThreads(int atomsPerBlock) { return atomsPerBlock <= 16 ? mostAtomThreads : 128; }
 
-template <class T> struct HeadWeights { // matrices [in][out]; Back: transposed; null where the model has none
+template <class T> struct HeadWeights { // matrices as in LayerWeights; null where the model has none
     const T *energyHidden, *energyHiddenBias, *energyHiddenBack; // [F][E], [E], [E][F]
     const T *energyOut;                                          // [E], or [F] without a hidden layer
     T energyOutBias;
