@@ -186,7 +186,7 @@ def table_of(rows: list[Cost], registers: dict[str, int]) -> str:
 # at once, and threads, as in dense.cuh and atom_arguments.h.
 MULTIPROCESSORS, CLOCK, WAIT, GAP = 132, 1.8e9, 300, 1.5e-6
 WEIGHT_BYTES = 64  # into a multiprocessor per clock
-INSTRUCTIONS = {8: 37, 16: 53, 24: 58}
+INSTRUCTIONS = {8: 30, 16: 46, 24: 52}
 READ_AHEAD = {8: 8, 16: 8, 24: 4}
 TOGETHER = {8: 1, 16: 1, 24: 2}
 THREADS = {8: 256, 16: 256, 24: 128}
@@ -195,7 +195,7 @@ CHUNK = 2048  # atoms, of composition.cpp
 
 def atoms_per_block(atoms: int) -> int:
     """As atomsPerBlock() has it."""
-    return next((rows for rows in (8, 16) if atoms <= rows * MULTIPROCESSORS), BLOCK)
+    return 8 if atoms <= 8 * (2 * MULTIPROCESSORS // 3) else 16 if atoms <= 16 * MULTIPROCESSORS else BLOCK
 
 
 @dataclasses.dataclass(frozen=True)

@@ -46,8 +46,8 @@ def test_blocks_of_atoms_fit_in_shared_memory(emulated, row_width, number, atoms
     ("atoms", "most", "expected"),
     [
         (1, 24, 8),
-        (132 * 8, 24, 8),
-        (132 * 8 + 1, 24, 16),
+        (88 * 8, 24, 8),
+        (88 * 8 + 1, 24, 16),
         (132 * 16, 24, 16),
         (132 * 16 + 1, 24, 24),
         (10**6, 24, 24),

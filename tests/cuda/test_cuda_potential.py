@@ -241,7 +241,7 @@ def test_same_bits_for_every_number_of_atoms_per_block(emulated, tmp_path, shape
         "virial": True,
     }
     results = {}
-    for multiprocessors, blocks in ((1, 1), (2, 2), (3, 3)):
+    for multiprocessors, blocks in ((1, 1), (2, 2), (5, 3)):
         potential = EmulatedPotential(emulated(shape), path, 6.0, multiprocessors=multiprocessors)
         results[blocks] = potential.compute_batch(**system)
         for kernel in ("so3kProject", "so3kAtomForward", "so3kAtomBackward"):
@@ -276,7 +276,7 @@ def test_first_layer_by_kinds_of_atoms(emulated, so3lr):
         assert first_layer_launches(potential) == [molecule + 1] * 2
         atoms = slice(3 * molecule, 3 * molecule + 3)
         for other in (expected, exact):
-            assert abs(result.energy - other.energies[molecule]) < 5e-6
+            assert abs(result.energy - other.energies[molecule]) < 1e-5
             # up to 6 eV/Å; the general kernels and the CPU in single precision are wrong by as much
             assert error(result.forces, other.forces[atoms]) < 1e-5 + 2e-6 * np.abs(other.forces[atoms]).max()
             assert error(result.virial, other.virials[molecule]) < 1e-5 + 2e-6 * np.abs(other.virials[molecule]).max()

@@ -27,10 +27,11 @@ constexpr int mostAtomsPerBlock(int rowWidth, int bytesPerNumber) {
         atoms = atoms > 8 ? atoms - 8 : atoms / 2;
     return atoms;
 }
-// The fewest, in steps of 8, with which every block has a multiprocessor for itself; else the most.
+// The fewest, in steps of 8, with which every block has a multiprocessor for itself; else the most. All blocks read all
+// weights: blocks of 8 on more than two thirds of the multiprocessors would wait for the L2 cache.
 constexpr int atomsPerBlock(int numAtoms, int multiprocessors, int most) {
     for (int atoms = 8; atoms < most; atoms += 8)
-        if (numAtoms <= (long long)atoms * multiprocessors)
+        if (numAtoms <= (long long)atoms * (atoms == 8 ? 2 * multiprocessors / 3 : multiprocessors))
             return atoms;
     return most;
 }
