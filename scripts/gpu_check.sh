@@ -126,8 +126,8 @@ times() {
 
 profile() {
     command -v ncu >/dev/null || { echo "ncu is not installed"; return 77; }
-    ncu --clock-control none --kernel-name-base function --kernel-name regex:'so3kAttention|so3kFirstLayer|so3kAtom|so3kLongRange' \
-        --launch-skip 14 --launch-count 14 --section SpeedOfLight --section Occupancy --section LaunchStats \
+    ncu --clock-control none --kernel-name-base function --kernel-name regex:'so3k(Tiled)?Attention|so3kFirstLayer|so3kAtom|so3kPairTerms' \
+        --launch-skip 13 --launch-count 13 --section SpeedOfLight --section Occupancy --section LaunchStats \
         "$RUN" scripts/gpu_run.py --model "$MODEL" --waters 512 --repeats 1
 }
 

@@ -1,8 +1,9 @@
 """What each CUDA kernel computes and moves per atom, counted from its formulas, and what that allows on a GPU.
 
-Prints a table in Markdown (docs/cuda.md has it for SO3LR in water). Nothing is measured: the times are the least that
-the GPU's arithmetic, its instruction issue (tiled attention alone), its L2 cache and its memory allow one after the
-other, for many atoms.
+Prints tables in Markdown (docs/cuda.md has them for SO3LR in water). Nothing is measured: the times of the first are
+the least that the GPU's arithmetic, its instruction issue (tiled attention alone), its L2 cache and its memory allow one
+after the other, for many atoms. The others are what small systems take: launches one after the other, and how long the
+per-atom kernels keep a multiprocessor.
 
     python scripts/kernel_costs.py                                   # SO3LR in water: 38 and 720 neighbors, H200
     python scripts/kernel_costs.py run7.safetensors --edges 50 --pairs 900 --kinds 4
@@ -24,7 +25,7 @@ from openmm_so3krates.model_file import read_model_file
 FP32, TF32, FP16, MEMORY, L2 = 67e12, 494e12, 989e12, 4.8e12, 5.5e12  # operations and bytes per second
 ISSUE = FP32 / 2 / 32  # instructions of warps per second
 REAL = 4  # bytes: single precision with the radial table
-# As in kernels/cuda/device: atoms per block (atom_arguments.h), and tile_layout.h.
+# As in kernels/cuda/device: most atoms per block (atom_arguments.h), and tile_layout.h.
 BLOCK = 24
 JOINT, TILE = 48, 8  # functions of the joint basis, edges per tile
 # Instructions of warps per edge, by hand from the machine code of SO3LR's shape for sm_90: products and what a head
@@ -143,11 +144,10 @@ def costs(hp: Hyperparameters, edges: float, pairs: float, kinds: int) -> list[C
             TILED_FORWARD * like_so3lr,
         ),
         rows("AtomForward", middle, perceptrons + exchange + projections, f + m, 7 * f + 2 * m + slopes),
-        rows("AtomForward (last layer)", 1, perceptrons + exchange, f + m, f + m + slopes),
-        rows("HeadsForward", 1, heads + f * hidden, f, 2 * f + z),
-        Cost("LongRange", 1, LONG_RANGE * pairs, LONG_RANGE_BYTES * pairs, 8 * pairs + 160),
-        rows("HeadsBackward", 1, heads - f * hidden, 2 * f + z, f + m),
-        rows("AtomBackward", layers, perceptrons + exchange, f + 2 * m + slopes, f + m),
+        rows("AtomForward (last layer)", 1, perceptrons + exchange + heads + f * hidden, f + m, 2 * f + z + slopes),
+        Cost("PairTerms", 1, LONG_RANGE * pairs, LONG_RANGE_BYTES * pairs, 8 * pairs + 160),
+        rows("AtomBackward (last layer)", 1, heads - f * hidden + perceptrons + exchange, 2 * f + z + slopes, f + m),
+        rows("AtomBackward", middle, perceptrons + exchange + projections, 7 * f + 3 * m + slopes, f + m),
         edge_kernel(
             "TiledAttentionBackward",
             middle,
@@ -158,8 +158,6 @@ def costs(hp: Hyperparameters, edges: float, pairs: float, kinds: int) -> list[C
             filters_back,
             TILED_BACKWARD * like_so3lr,
         ),
-        rows("ProjectBackward", middle, projections, 6 * f + m, f + m),
-        Cost("FirstLayerProducts", 1, 2 * kinds * f, REAL * 2 * f, REAL * (f + kinds * h)),
         edge_kernel("FirstLayerBackward", 1, first_back, 6 * row + h + m, m + kinds * h, 6),
     ]
 
@@ -182,6 +180,171 @@ def table_of(rows: list[Cost], registers: dict[str, int]) -> str:
     return "\n".join(lines)
 
 
+# Small systems. The clock is about what an H200 runs at; the waits for the L2 cache and between kernels of a graph are
+# assumptions, in clocks and seconds. By atoms per block: instructions of a warp for a tile of 16 columns by 8 rows of
+# weights, counted in the machine code for sm_90; steps of 8 rows of weights that are read ahead, tiles that a warp has
+# at once, and threads, as in dense.cuh and atom_arguments.h.
+MULTIPROCESSORS, CLOCK, WAIT, GAP = 132, 1.8e9, 300, 1.5e-6
+WEIGHT_BYTES = 64  # into a multiprocessor per clock
+INSTRUCTIONS = {8: 30, 16: 46, 24: 52}
+READ_AHEAD = {8: 8, 16: 8, 24: 4}
+TOGETHER = {8: 1, 16: 1, 24: 2}
+THREADS = {8: 256, 16: 256, 24: 128}
+CHUNK = 2048  # atoms, of composition.cpp
+
+
+def atoms_per_block(atoms: int) -> int:
+    """As atomsPerBlock() has it."""
+    return 8 if atoms <= 8 * (2 * MULTIPROCESSORS // 3) else 16 if atoms <= 16 * MULTIPROCESSORS else BLOCK
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """Of atoms' rows with `blocks` matrices of weights."""
+
+    ins: int
+    outs: int
+    blocks: int = 1
+
+    def clocks(self, rows: int, resident: int) -> float:
+        """What it takes on one multiprocessor for `resident` blocks of so many rows: the waits of a warp for weights,
+        and all instructions, one per scheduler and clock; or the weights' bytes."""
+        tiles = -(-(self.outs - (self.outs % 16 if self.outs % 16 <= 4 else 0)) // 16)
+        rounds = -(-self.blocks * -(-tiles // TOGETHER[rows]) // (THREADS[rows] // 32))
+        steps, waits = self.ins // 8, 0
+        for deep in sorted({READ_AHEAD[rows], 4, 1}, reverse=True):
+            waits, steps = waits + steps // deep, steps % deep
+        waits += self.ins % 8 > 0
+        instructions = self.blocks * tiles * -(-self.ins // 8) * INSTRUCTIONS[rows]
+        return max(
+            rounds * waits * WAIT + resident * instructions / 4,
+            resident * REAL * self.blocks * self.ins * self.outs / WEIGHT_BYTES,
+        )
+
+
+def products(hp: Hyperparameters) -> dict[str, list[Product]]:
+    """Of the launches of the per-atom kernels, by how the table calls them."""
+    f, h, d, z = hp.num_features, hp.num_heads, hp.num_degrees, hp.num_features // 2
+    square = Product(f, f)
+    layer = [square, square] * (hp.residual_mlp_1 + hp.residual_mlp_2) + [Product(f + d, f + d)]
+    project = [Product(f // blocks, f // blocks, blocks) for blocks in (h, h, h, d, d)]
+    energy = [Product(f, hp.energy_hidden), Product(hp.energy_hidden, f)] if hp.energy_hidden else []
+    charge = [square] * bool(hp.partial_charges)
+    ratio = [Product(f, z), Product(z, z)] if hp.hirshfeld_ratios else []
+    ratio_back = [Product(z, z), Product(z, f)] if hp.hirshfeld_ratios else []
+    return {
+        "AtomForward": layer + project,
+        "AtomForward (last layer)": layer + energy + charge + ratio,
+        "AtomBackward (last layer)": charge + ratio_back + layer,
+        "AtomBackward": project + layer,
+    }
+
+
+def seconds(needed: list[Product], atoms: int, rows: int) -> float:
+    """Of a launch: of the blocks that the busiest multiprocessor has, or of all blocks' weights in the L2 cache."""
+    blocks = -(-atoms // rows)
+    return sum(
+        max(
+            product.clocks(rows, -(-blocks // MULTIPROCESSORS)) / CLOCK,
+            blocks * REAL * product.blocks * product.ins * product.outs / L2,
+        )
+        for product in needed
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """One node of the graph of an evaluation with forces."""
+
+    kernel: str  # "": zeros
+    blocks: int
+    threads: int
+
+
+def launches(hp: Hyperparameters, atoms: int) -> list[Launch]:
+    """Of one molecule, in order, by the path of `costs`."""
+    rows = atoms_per_block(atoms)
+    # as many as run at once, each with several receivers: tile_layout.h
+    threads = 32 * (hp.num_heads + hp.num_degrees)
+    tiled = Launch("", min(atoms, MULTIPROCESSORS * max(1, 512 // threads)), threads)
+    at_once = -(-atoms // 128)
+
+    def per_rows(kernel: str) -> Launch:
+        return Launch(kernel, -(-atoms // rows), THREADS[rows])
+
+    def layers(way: str, order: list[int]) -> list[Launch]:
+        out = []
+        for layer in order:
+            attention = Launch(f"FirstLayer{way}", -(-atoms // 2), 64)
+            if layer > 0:
+                attention = dataclasses.replace(tiled, kernel=f"TiledAttention{way}")
+            out += [attention, per_rows(f"Atom{way}")] if way == "Forward" else [per_rows(f"Atom{way}"), attention]
+        return out
+
+    chunks, zeros = -(-atoms // CHUNK), Launch("", 0, 0)
+    one = atoms <= 1024
+    sums = [] if chunks == 1 else [Launch("Sums", chunks, 128)]
+    cells = [Launch("CountCells", at_once, 128), Launch("ScanCells", 1, 1024), Launch("FillCells", at_once, 128)]
+    return [
+        *([] if one else [zeros]),
+        Launch("WrapAtoms", 1 if one else at_once, 128 * at_once if one else 128),
+        *([zeros, zeros, *cells] if atoms > 2048 else []),
+        Launch("ListNeighbors", -(-atoms // 4), 128),
+        *layers("Forward", list(range(hp.num_layers))),
+        *sums,
+        Launch("ConserveCharge", chunks, 512),
+        Launch("PairTerms", -(-atoms // 4), 128),
+        *sums,
+        *layers("Backward", list(range(hp.num_layers))[::-1]),
+        *[dataclasses.replace(launch, blocks=13 * chunks) for launch in sums],
+        Launch("MoleculeSums", 1, 13 * 32),
+    ]
+
+
+SIZES = (22, 64, 1000, 1536, 10000)
+
+
+def launch_table(hp: Hyperparameters) -> str:
+    """Blocks and threads of each launch; launches that follow one another again in the same way have one line."""
+    columns = [launches(hp, atoms) for atoms in SIZES]
+    names = list(dict.fromkeys(launch.kernel for launch in columns[-1]))
+    lines = ["| kernel | launches | " + " | ".join(f"{atoms:,} atoms" for atoms in SIZES) + " |"]
+    lines.append("|---|--:|" + "--:|" * len(SIZES))
+    for name in names:
+        found = [[launch for launch in column if launch.kernel == name] for column in columns]
+        counts = sorted({len(of) for of in found})
+        cells = []
+        for of in found:
+            sizes = dict.fromkeys(f"{launch.blocks:,} × {launch.threads}" for launch in of)
+            cells.append(", ".join(sizes) if name and of else "–" if not of else str(len(of)))
+        label = f"`so3k{name}`" if name else "zeros"
+        lines.append(f"| {label} | {' or '.join(map(str, counts))} | {' | '.join(cells)} |")
+    lines.append(f"| all | | {' | '.join(str(len(column)) for column in columns)} |")
+    return "\n".join(lines)
+
+
+def small_table(hp: Hyperparameters) -> str:
+    names = list(products(hp))
+    lines = [
+        "| atoms | nodes | nodes, µs | atoms per block | blocks | "
+        + " | ".join(f"`so3k{name.split()[0]}`{name[len(name.split()[0]) :]}, µs" for name in names)
+        + " | all of these, µs | with 24 per block |",
+        "|" + "--:|" * (len(names) + 7),
+    ]
+    often = [1 if "last" in name else hp.num_layers - 1 for name in names]
+    for atoms in SIZES:
+        rows, nodes = atoms_per_block(atoms), len(launches(hp, atoms))
+        each = [1e6 * seconds(needed, atoms, rows) for needed in products(hp).values()]
+        most = [1e6 * seconds(needed, atoms, BLOCK) for needed in products(hp).values()]
+        lines.append(
+            f"| {atoms:,} | {nodes} | {1e6 * GAP * nodes:.0f} | {rows} | {-(-atoms // rows)} | "
+            + " | ".join(f"{time:.1f}" for time in each)
+            + f" | {sum(map(float.__mul__, each, map(float, often))):.0f}"
+            + f" | {sum(map(float.__mul__, most, map(float, often))):.0f} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", default="so3lr", help="name or file")
@@ -196,6 +359,7 @@ def main() -> None:
         compiled = compile_kernels(args.model, "single", 90, args.nvrtc)
         registers = {kernel.name.removeprefix("so3k"): kernel.registers for kernel in compiled.kernels}
     print(table_of(costs(hyper, args.edges, args.pairs, args.kinds), registers))
+    print(f"\n{launch_table(hyper)}\n\n{small_table(hyper)}")
 
 
 if __name__ == "__main__":

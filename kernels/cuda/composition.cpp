@@ -7,7 +7,7 @@
 namespace so3krates::cuda {
 
 namespace {
-constexpr int atomsPerChunk = 1024;
+constexpr int atomsPerChunk = 2048;
 } // namespace
 
 template <class T>
@@ -51,11 +51,13 @@ template <class T> void Composition<T>::update(const System &system) {
     initialFeatures.upload(std::vector<T>(x.begin(), x.end()));
     firstLayer.update(x, N);
     std::vector<int> moleculeOf(N), chunks{0}, firstChunk{0};
+    severalChunks = false;
     for (int m = 0; m < B; m++) {
         std::fill(moleculeOf.begin() + starts[m], moleculeOf.begin() + starts[m + 1], m);
         for (int atom = starts[m]; atom < starts[m + 1]; atom += atomsPerChunk)
             chunks.push_back(std::min(atom + atomsPerChunk, starts[m + 1]));
         firstChunk.push_back(int(chunks.size()) - 1);
+        severalChunks = severalChunks || firstChunk[m + 1] > firstChunk[m] + 1;
     }
     numChunks = int(chunks.size()) - 1;
     molecule.upload(moleculeOf);

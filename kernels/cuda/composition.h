@@ -24,9 +24,10 @@ public:
     void update(const System &system);
 
     // On the host.
-    std::vector<int> offsets; // [molecules+1]
-    int numSpecies = 0;       // different elements
-    int numChunks = 0;        // runs of at most a thousand atoms of one molecule
+    std::vector<int> offsets;   // [molecules+1]
+    int numSpecies = 0;         // different elements
+    int numChunks = 0;          // runs of at most two thousand atoms of one molecule
+    bool severalChunks = false; // in any molecule
     // In device memory.
     Buffer<int> atomicNumbers, molecule, moleculeOffsets, species; // [N], [N], [B+1], [N]
     Buffer<int> chunkStarts, moleculeChunks; // [chunks+1] first atom; [B+1] a molecule's first chunk

@@ -52,6 +52,7 @@ template <class T> void CudaAttention<T>::makeLists(const AttentionInput<T> &inp
     device->copy(lists.positions(), input.positions, 3 * sizeof(double) * N);
     do {
         lists.enqueue();
+        lists.join();
         lists.wait();
     } while (!lists.accept());
 }

@@ -33,7 +33,8 @@ public:
           longRange(*frozen, options.lrCutoff, options.dispersionSwitchWidth), zblCharge(device),
           composition(frozen, table, longRange, device), lists(device, listSettings(headroom)),
           workspace(hyper, device), rowWidth(atomRowWidth(hyper.numFeatures, hyper.numDegrees(), hyper.energyHidden,
-                                                          hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0)) {
+                                                          hyper.hirshfeldRatios ? hyper.numFeatures / 2 : 0)),
+          processors(device->numMultiprocessors()) {
         checkAttentionShape(hyper);
         zblCharge.upload(zbl.charge);
     }
@@ -76,12 +77,12 @@ private:
     void moleculeSums(bool watched);
     InitialEuclideanArguments<T> initialEuclideanArguments() const;
     FirstLayerArguments<T> firstLayerArguments() const;
-    void sums(std::initializer_list<const double *> values, std::initializer_list<int> strides, double *perMolecule);
-    void zblRepulsion();
-    void longRangeTerms();
+    void chunkSums(const std::vector<const double *> &values, const std::vector<int> &strides);
+    MoleculeTotal totalOf(const double *values) const;
+    void conserveCharge();
+    void pairTerms();
     HeadArguments<T> headArguments() const;
     AtomArguments<T> atomArguments(int layer) const;
-    ProjectArguments<T> projectArguments(int layer) const;
     AttentionArguments<T> attentionArguments(int layer) const;
 
     template <class Arguments>
@@ -89,10 +90,11 @@ private:
         device->launch(kernel, {blocks, threads, sharedBytes}, &arguments, sizeof arguments);
     }
     // A kernel over blocks of atoms' rows.
-    template <class Arguments> void launchRows(const char *kernel, const Arguments &arguments) {
-        const int atomsEach = atomsPerBlock(rowWidth, sizeof(T));
-        launch(kernel, blocksFor(lists.atoms().numAtoms, atomsEach), atomThreads, 3 * sizeof(T) * atomsEach * rowWidth,
-               arguments);
+    template <class Arguments> void launchRows(const char *kernel, Arguments arguments) {
+        arguments.numAtoms = lists.atoms().numAtoms;
+        arguments.atomsPerBlock = atomsPerBlock(arguments.numAtoms, processors, mostAtomsPerBlock(rowWidth, sizeof(T)));
+        launch(kernel, blocksFor(arguments.numAtoms, arguments.atomsPerBlock), atomThreads(arguments.atomsPerBlock),
+               3 * sizeof(T) * arguments.atomsPerBlock * rowWidth, arguments);
     }
     // A kernel with a block per atom.
     template <class Arguments> void launchBlocks(const char *kernel, int threads, const Arguments &arguments) {
@@ -119,7 +121,8 @@ private:
     Composition<T> composition;
     DeviceNeighborLists lists;
     Workspace<T> workspace;
-    int rowWidth; // numbers
+    int rowWidth;   // numbers
+    int processors; // of the GPU
     // What the last prepare() was for.
     bool gradient = false, strain = false;
     bool prepared = false;     // all of it went well, and enqueue() since then
@@ -196,16 +199,12 @@ template <class T> void CudaPotential<T>::enqueue(const Enqueue &how) {
     if (!prepared)
         throw std::logic_error("enqueue() before prepare()");
     prepared = false; // until all of it is on the stream
-    const size_t N = lists.atoms().numAtoms;
     lists.enqueue(how.withCells, how.watched);
-    if (gradient)
-        device->clear(workspace.forces, 3 * sizeof(double) * N);
-    if (strain)
-        device->clear(workspace.strain, 6 * sizeof(double) * N);
     network();
     physics();
     if (gradient)
         networkBackward();
+    lists.join();
     moleculeSums(how.watched);
     prepared = true;
 }
@@ -234,50 +233,42 @@ template <class T> void CudaPotential<T>::compute(const System &system, const Re
     download(results);
 }
 
+template <class T> MoleculeTotal CudaPotential<T>::totalOf(const double *values) const {
+    MoleculeTotal total{};
+    total.values = values;
+    total.chunkSums = workspace.chunkSums;
+    total.offsets = lists.atoms().offsets;
+    total.moleculeChunks = composition.moleculeChunks.get();
+    return total;
+}
+
 template <class T> HeadArguments<T> CudaPotential<T>::headArguments() const {
     HeadArguments<T> a{};
-    a.numAtoms = lists.atoms().numAtoms;
     a.atomicNumbers = lists.atoms().atomicNumbers;
     a.weights = arrays.heads;
     a.state = workspace.heads;
-    a.features = workspace.features;
     a.networkEnergy = workspace.networkEnergy;
     a.rawCharge = workspace.rawCharge;
     a.hirshfeld = workspace.hirshfeld;
     a.molecule = lists.atoms().molecule;
-    a.offsets = lists.atoms().offsets;
-    if (longRange.electrostatics) {
-        a.chargeGradient = workspace.chargeGradient;
-        a.chargeGradientSums = workspace.moleculeChargeGradients;
-    }
+    if (longRange.electrostatics)
+        a.chargeGradient = totalOf(workspace.chargeGradient);
     if (longRange.dispersion)
         a.hirshfeldGradient = workspace.ratioGradient;
-    a.featureGradient = workspace.featureGradient;
-    a.evGradient = workspace.evGradient;
     return a;
 }
 
 template <class T> AtomArguments<T> CudaPotential<T>::atomArguments(int layer) const {
     AtomArguments<T> a{};
-    a.numAtoms = lists.atoms().numAtoms;
     a.last = layer + 1 == hyper.numLayers;
     a.weights = arrays.layers[layer];
     a.state = workspace.layers[layer];
-    if (!a.last) {
+    if (a.last) {
+        a.heads = headArguments();
+    } else {
         a.nextWeights = arrays.layers[layer + 1];
         a.next = workspace.layers[layer + 1];
     }
-    a.features = workspace.features;
-    a.featureGradient = workspace.featureGradient;
-    a.evGradient = workspace.evGradient;
-    return a;
-}
-
-template <class T> ProjectArguments<T> CudaPotential<T>::projectArguments(int layer) const {
-    ProjectArguments<T> a{};
-    a.numAtoms = lists.atoms().numAtoms;
-    a.weights = arrays.layers[layer];
-    a.state = workspace.layers[layer];
     a.features = workspace.features;
     a.queryXGradient = workspace.queryXGradient;
     a.keyXGradient = workspace.keyXGradient;
@@ -287,7 +278,8 @@ template <class T> ProjectArguments<T> CudaPotential<T>::projectArguments(int la
     a.evInGradient = workspace.evInGradient;
     a.featureGradient = workspace.featureGradient;
     a.evGradient = workspace.evGradient;
-    a.featuresMatter = layer > 0;
+    if (layer == 0 && composition.firstLayer.available())
+        a.firstLayer = composition.firstLayer.productArguments(workspace.layers[0].valueX);
     return a;
 }
 
@@ -336,9 +328,9 @@ template <class T> FirstLayerArguments<T> CudaPotential<T>::firstLayerArguments(
     a.atoms = lists.atoms();
     a.edges = lists.edges();
     a.values = workspace.layers[0].valueX;
+    a.initialFeatures = composition.initialFeatures.get();
     a.features = workspace.features;
     a.evAttended = workspace.layers[0].evAttended;
-    a.messageGradient = workspace.featureGradient;
     a.evGradient = workspace.evGradient;
     a.forces = workspace.forces;
     a.strain = workspace.strain;
@@ -347,7 +339,9 @@ template <class T> FirstLayerArguments<T> CudaPotential<T>::firstLayerArguments(
 
 // The first layer's q, k, v: kept for as long as the composition stays the same.
 template <class T> void CudaPotential<T>::projectFirst() {
-    ProjectArguments<T> a = projectArguments(0);
+    ProjectArguments<T> a{};
+    a.weights = arrays.layers[0];
+    a.state = workspace.layers[0];
     a.features = composition.initialFeatures.get();
     launchRows("so3kProject", a);
     projected = true;
@@ -366,75 +360,85 @@ template <class T> void CudaPotential<T>::startFeatures() {
 }
 
 template <class T> void CudaPotential<T>::network() {
-    startFeatures();
+    const bool byKinds = composition.firstLayer.available();
+    if (!byKinds)
+        startFeatures();
     for (int layer = 0; layer < hyper.numLayers; layer++) {
-        if (layer == 0 && composition.firstLayer.available())
+        if (layer == 0 && byKinds)
             launchFirstLayer("so3kFirstLayerForward");
         else
             launchAttentionForward(*device, hyper, attentionArguments(layer));
         launchRows("so3kAtomForward", atomArguments(layer));
     }
-    launchRows("so3kHeadsForward", headArguments());
 }
 
 template <class T> void CudaPotential<T>::networkBackward() {
-    launchRows("so3kHeadsBackward", headArguments());
     for (int layer = hyper.numLayers - 1; layer >= 0; layer--) {
         launchRows("so3kAtomBackward", atomArguments(layer));
-        if (layer == 0 && composition.firstLayer.available()) {
-            launch("so3kFirstLayerProducts", blocksFor(lists.atoms().numAtoms, 8), 128, 0, firstLayerArguments());
+        if (layer == 0 && composition.firstLayer.available())
             launchFirstLayer("so3kFirstLayerBackward");
-            break; // nothing flows further back
-        }
-        launchAttentionBackward(*device, hyper, attentionArguments(layer));
-        if (layer > 0 || fromNeighborhood())
-            launchRows("so3kProjectBackward", projectArguments(layer));
+        else
+            launchAttentionBackward(*device, hyper, attentionArguments(layer));
     }
-    if (fromNeighborhood())
+    if (fromNeighborhood()) {
+        AddArguments<T> a{};
+        a.numbers = (long long)lists.atoms().numAtoms * hyper.numEuclidean();
+        a.rows = workspace.evGradient;
+        a.others = workspace.evInGradient;
+        launch("so3kAddEuclidean", blocksFor(a.numbers, 128), 128, 0, a);
         launchBlocks("so3kInitialEuclideanBackward", 32, initialEuclideanArguments());
+    }
 }
 
-// Sums of columns over each molecule, [molecules][columns].
+// What is summed over molecules that have several chunks: over each chunk, [chunks][columns].
 template <class T>
-void CudaPotential<T>::sums(std::initializer_list<const double *> values, std::initializer_list<int> strides,
-                            double *perMolecule) {
+void CudaPotential<T>::chunkSums(const std::vector<const double *> &values, const std::vector<int> &strides) {
+    if (!composition.severalChunks)
+        return;
     SumArguments a{};
-    for (const double *column : values)
-        a.values[a.numColumns++] = column;
-    std::copy(strides.begin(), strides.end(), a.stride);
     a.numRuns = composition.numChunks;
+    a.numColumns = int(values.size());
     a.starts = composition.chunkStarts.get();
+    std::copy(values.begin(), values.end(), a.values);
+    std::copy(strides.begin(), strides.end(), a.stride);
     a.sums = workspace.chunkSums;
-    launch("so3kSums", a.numRuns, sumThreads, 0, a);
-    for (int c = 0; c < a.numColumns; c++) {
-        a.values[c] = workspace.chunkSums + c;
-        a.stride[c] = a.numColumns;
-    }
-    a.numRuns = lists.atoms().numMolecules;
-    a.starts = composition.moleculeChunks.get();
-    a.sums = perMolecule;
-    launch("so3kSums", a.numRuns, sumThreads, 0, a);
+    launch("so3kSums", a.numRuns * a.numColumns, sumThreads, 0, a);
 }
 
-template <class T> void CudaPotential<T>::zblRepulsion() {
-    ZblArguments a{};
-    a.atoms = lists.atoms();
-    a.edges = lists.edges();
-    a.cutoff = hyper.cutoff;
-    for (int k = 0; k < 4; k++) {
-        a.amplitude[k] = zbl.amplitude[k];
-        a.decay[k] = zbl.decay[k];
-    }
-    a.charge = zblCharge.get();
-    a.energy = workspace.zblEnergy;
-    a.forces = gradient ? workspace.forces : nullptr;
-    a.strain = workspace.strain;
-    launchWarps("so3kZbl", a);
+template <class T> void CudaPotential<T>::conserveCharge() {
+    if (hyper.partialCharges)
+        chunkSums({workspace.rawCharge}, {1});
+    ChargeArguments<T> a{};
+    a.chunkStarts = composition.chunkStarts.get();
+    a.molecule = lists.atoms().molecule;
+    a.rawCharge = totalOf(workspace.rawCharge);
+    a.totalCharge = composition.totalCharges.get();
+    a.hirshfeld = workspace.hirshfeld;
+    a.species = composition.species.get();
+    a.freePolarizability = composition.freePolarizability.get();
+    a.positions = lists.atoms().positions;
+    a.charge = workspace.charges;
+    a.dipole = workspace.dipoles;
+    a.chargeRounded = workspace.charge;
+    a.hirshfeldRatio = workspace.hirshfeldRatios;
+    a.ratio = workspace.ratio;
+    a.polarizability = workspace.polarizability;
+    launch("so3kConserveCharge", composition.numChunks, 512, 0, a);
 }
 
-template <class T> void CudaPotential<T>::longRangeTerms() {
-    LongRangeArguments<T> a{};
+template <class T> void CudaPotential<T>::pairTerms() {
+    PairArguments<T> a{};
     a.atoms = lists.atoms();
+    if (hyper.zbl) {
+        a.zbl.edges = lists.edges();
+        a.zbl.cutoff = hyper.cutoff;
+        for (int k = 0; k < 4; k++) {
+            a.zbl.amplitude[k] = zbl.amplitude[k];
+            a.zbl.decay[k] = zbl.decay[k];
+        }
+        a.zbl.charge = zblCharge.get();
+        a.zbl.energy = workspace.zblEnergy;
+    }
     a.neighbors = lists.far();
     a.electrostatics = longRange.electrostatics;
     a.dispersion = longRange.dispersion;
@@ -457,60 +461,50 @@ template <class T> void CudaPotential<T>::longRangeTerms() {
     a.dispersionEnergy = workspace.dispersionEnergy;
     a.chargeGradient = workspace.chargeGradient;
     a.ratioGradient = workspace.ratioGradient;
-    a.forces = gradient ? workspace.forces : nullptr;
+    a.forces = workspace.forces;
     a.strain = workspace.strain;
-    launchWarps("so3kLongRange", a);
+    launchWarps("so3kPairTerms", a);
 }
 
-// ZBL, charge conservation and the long range, with the gradients that seed the way back.
+// Charge conservation and the terms between pairs, with the gradients that seed the way back, which adds to the forces.
 template <class T> void CudaPotential<T>::physics() {
-    if (hyper.zbl)
-        zblRepulsion();
-    if (hyper.partialCharges)
-        sums({workspace.rawCharge}, {1}, workspace.moleculeCharges);
-    ChargeArguments<T> a{};
-    a.numAtoms = lists.atoms().numAtoms;
-    a.molecule = lists.atoms().molecule;
-    a.offsets = lists.atoms().offsets;
-    a.totalCharge = composition.totalCharges.get();
-    a.rawCharge = workspace.rawCharge;
-    a.rawChargeSums = workspace.moleculeCharges;
-    a.hirshfeld = workspace.hirshfeld;
-    a.species = composition.species.get();
-    a.freePolarizability = composition.freePolarizability.get();
-    a.positions = lists.atoms().positions;
-    a.charge = workspace.charges;
-    a.dipole = workspace.dipoles;
-    a.chargeRounded = workspace.charge;
-    a.hirshfeldRatio = workspace.hirshfeldRatios;
-    a.ratio = workspace.ratio;
-    a.polarizability = workspace.polarizability;
-    launch("so3kConserveCharge", blocksFor(lists.atoms().numAtoms, 128), 128, 0, a);
-    if (!hasLongRange())
-        return;
-    longRangeTerms();
+    conserveCharge();
+    if (gradient || hyper.zbl || hasLongRange())
+        pairTerms();
     if (gradient && longRange.electrostatics)
-        sums({workspace.chargeGradient}, {1}, workspace.moleculeChargeGradients);
+        chunkSums({workspace.chargeGradient}, {1});
 }
 
 template <class T> void CudaPotential<T>::moleculeSums(bool watched) {
     const double *strain = workspace.strain, *dipole = workspace.dipoles;
-    auto strainColumn = [&](int k) { return strain ? strain + k : nullptr; };
-    sums({workspace.networkEnergy, workspace.zblEnergy, workspace.electrostaticEnergy, workspace.dispersionEnergy,
-          strainColumn(0), strainColumn(1), strainColumn(2), strainColumn(3), strainColumn(4), strainColumn(5), dipole,
-          dipole + 1, dipole + 2},
-         {1, 1, 1, 1, 6, 6, 6, 6, 6, 6, 3, 3, 3}, workspace.moleculeSums);
-    EnergyCheckArguments a{};
-    a.numMolecules = lists.atoms().numMolecules;
-    a.numParts = DispersionEnergy + 1;
-    a.stride = NumMoleculeSums;
+    std::vector<const double *> values = {workspace.networkEnergy, workspace.zblEnergy, workspace.electrostaticEnergy,
+                                          workspace.dispersionEnergy};
+    std::vector<int> strides = {1, 1, 1, 1};
+    for (int k = 0; k < 6; k++) {
+        values.push_back(strain ? strain + k : nullptr);
+        strides.push_back(6);
+    }
+    for (int k = 0; k < 3; k++) {
+        values.push_back(dipole + k);
+        strides.push_back(3);
+    }
+    chunkSums(values, strides);
+    MoleculeSumArguments a{};
+    a.numColumns = NumMoleculeSums;
+    a.numEnergies = DispersionEnergy + 1;
+    std::copy(values.begin(), values.end(), a.values);
+    std::copy(strides.begin(), strides.end(), a.stride);
+    a.chunkSums = workspace.chunkSums;
+    a.offsets = lists.atoms().offsets;
+    a.moleculeChunks = composition.moleculeChunks.get();
     a.sums = workspace.moleculeSums;
-    a.watched = watched;
     a.status = lists.lastArguments().status;
     a.candidateCapacity = lists.lastArguments().candidates.capacity;
     a.edgeCapacity = lists.edges().capacity;
     a.farCapacity = lists.far().capacity;
-    launch("so3kCheckEnergies", 1, 128, 0, a);
+    a.numMolecules = lists.atoms().numMolecules;
+    a.watched = watched;
+    launch("so3kMoleculeSums", a.numMolecules, 32 * NumMoleculeSums, 0, a);
 }
 
 template <class T> void CudaPotential<T>::download(const Results &results) {

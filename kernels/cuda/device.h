@@ -25,8 +25,12 @@ struct LaunchSize {
 class Notice {
 public:
     virtual ~Notice() = default;
-    // Puts a copy of the bytes at `device` on the stream. May be recorded: every replay then posts again.
+    // Puts a copy of the bytes at `device` beside the stream, after what is on it now: later work does not wait for a
+    // copy to the host, so it must leave the bytes alone until join(). May be recorded: every replay then posts again.
     virtual void post(const void *device) = 0;
+    // What is put on the stream from now on runs after the copy. Belongs to every post(), in the same recording;
+    // without one it does nothing.
+    virtual void join() = 0;
     // Waits for the last post and returns where copies arrive: what it copied, until the next post. That the wait is
     // for this very post is certain only if it was not part of a replay: the driver's documents do not say when a
     // replayed event becomes pending. Zeros before the first copy.

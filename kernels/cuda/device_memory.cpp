@@ -50,6 +50,7 @@ private:
     struct Rows : Notice {
         explicit Rows(ListStatus &status) : status(status) {}
         void post(const void *) override { status.builds++; }
+        void join() override {}
         const void *wait() override { return &status; }
         ListStatus &status;
     };
@@ -74,6 +75,7 @@ size_t listBytes(const System &system, const LongestRows &rows, double cutoff, d
     lists.prepare(atoms, offsets, boxes, cutoff, lrCutoff);
     do {
         lists.enqueue();
+        lists.join();
         lists.wait();
     } while (!lists.accept());
     return device->bytes();

@@ -20,6 +20,7 @@ int EdgeList::find(int numAtoms, const double *positions, const double *cell, do
     device->copy(lists.positions(), positions, 3 * sizeof(double) * N);
     do {
         lists.enqueue();
+        lists.join();
         lists.wait();
     } while (!lists.accept());
     std::vector<int> first(N);

@@ -64,6 +64,15 @@ template <class T> FirstLayerArguments<T> FirstLayerAttention<T>::arguments() co
     return a;
 }
 
+template <class T> FirstLayerProducts<T> FirstLayerAttention<T>::productArguments(const T *values) const {
+    FirstLayerProducts<T> a{};
+    a.values = values;
+    a.example = example.get();
+    a.products = products.get();
+    a.numKinds = numKinds;
+    return a;
+}
+
 template class FirstLayerAttention<float>;
 template class FirstLayerAttention<double>;
 

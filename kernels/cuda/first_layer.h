@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cuda/buffer.h"
+#include "cuda/device/atom_arguments.h"
 #include "cuda/device/first_layer_arguments.h"
 #include "radial/first_layer_tables.h"
 
@@ -21,6 +22,7 @@ public:
     bool available() const { return tables.available(); }
     // Tables, kinds and products; the rest is the caller's.
     FirstLayerArguments<T> arguments() const;
+    FirstLayerProducts<T> productArguments(const T *values) const;
 
 private:
     std::shared_ptr<const Model> model;

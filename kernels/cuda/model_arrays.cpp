@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cuda/dense_weights.h"
+#include "cuda/kernel_options.h"
 #include "cuda/spline_grid.h"
 #include "cuda/tile_weights.h"
 #include "radial/activation.h"
@@ -48,6 +50,17 @@ template <class T> const T *ModelArrays<T>::transposed(const Tensor &tensor) {
     return put(transposedBlocks(tensor.data, 1, tensor.shape[0], tensor.shape[1]));
 }
 
+template <class T>
+const T *ModelArrays<T>::denseMatrix(const std::vector<double> &weight, int blocks, int ins, int outs) {
+    return put(tensorProducts ? denseWeights(weight, blocks, ins, outs) : weight);
+}
+
+template <class T> void ModelArrays<T>::addDense(const Tensor &t, const T *&weight, const T *&back) {
+    const int outs = t.shape[0], ins = t.shape[1];
+    weight = denseMatrix(transposedBlocks(t.data, 1, outs, ins), 1, ins, outs);
+    back = denseMatrix(t.data, 1, outs, ins);
+}
+
 template <class T> const T *ModelArrays<T>::perElement(const Model &model, const std::string &name) {
     elementRows = std::min(elementRows, model.tensor(name).shape[0]);
     return tensor(model, name);
@@ -58,6 +71,10 @@ ModelArrays<T>::ModelArrays(const Model &model, const RadialTable *table, std::s
                             FirstLayer first)
     : heads(), device(std::move(device)), first(first) {
     const Hyperparameters &h = model.hyperparameters();
+    const int rowWidth =
+        atomRowWidth(h.numFeatures, h.numDegrees(), h.energyHidden, h.hirshfeldRatios ? h.numFeatures / 2 : 0);
+    tensorProducts = std::is_same<T, float>::value && this->device->hasTensorCores() &&
+                     mostAtomsPerBlock(rowWidth, sizeof(T)) % 8 == 0;
     elementRows = model.tensor("embedding.element.weight").shape[0];
     if (table)
         grid = splineGrid(table->grid);
@@ -120,7 +137,8 @@ void ModelArrays<T>::addFilter(const Model &model, const RadialTable *table, int
 template <class T>
 void ModelArrays<T>::addTiles(const Model &model, const RadialTable *table, int layer, LayerWeights<T> &w) {
     const Hyperparameters &h = model.hyperparameters();
-    if (!std::is_same<T, float>::value || !device->hasTensorCores() || !haveTiles(h, table))
+    // wantTensorCores(): the emulation has them in any case.
+    if (!std::is_same<T, float>::value || !device->hasTensorCores() || !wantTensorCores() || !haveTiles(h, table))
         return;
     const JointRadialBasis joint = makeJointRadialBasis(model, layer, table->grid);
     if (!(joint.error <= TileWeights::bound))
@@ -146,8 +164,9 @@ template <class T> void ModelArrays<T>::addLayer(const Model &model, const Radia
     const char *projections[5] = {"query_x", "key_x", "query_ev", "key_ev", "value_x"};
     for (int p = 0; p < 5; p++) {
         const Tensor &t = model.tensor(prefix + "attention." + projections[p]); // [block][out][in]
-        w.project[p] = put(transposedBlocks(t.data, t.shape[0], t.shape[1], t.shape[2]));
-        w.projectBack[p] = put(t.data);
+        const int blocks = t.shape[0], outs = t.shape[1], ins = t.shape[2];
+        w.project[p] = denseMatrix(transposedBlocks(t.data, blocks, outs, ins), blocks, ins, outs);
+        w.projectBack[p] = denseMatrix(t.data, blocks, outs, ins);
     }
     if (h.layerNorm1) {
         w.norm1Weight = tensor(model, prefix + "norm_1.weight");
@@ -160,26 +179,23 @@ template <class T> void ModelArrays<T>::addLayer(const Model &model, const Radia
     auto mlp = [&](const std::string &name, const T *weight[2], const T *bias[2], const T *back[2]) {
         for (int k = 0; k < 2; k++) {
             const std::string dense = prefix + name + "." + std::to_string(k);
-            weight[k] = transposed(model.tensor(dense + ".weight"));
+            addDense(model.tensor(dense + ".weight"), weight[k], back[k]);
             bias[k] = tensor(model, dense + ".bias");
-            back[k] = tensor(model, dense + ".weight");
         }
     };
     if (h.residualMlp1)
         mlp("mlp_1", w.mlp1, w.mlp1Bias, w.mlp1Back);
     if (h.residualMlp2)
         mlp("mlp_2", w.mlp2, w.mlp2Bias, w.mlp2Back);
-    w.exchange = transposed(model.tensor(prefix + "exchange.weight"));
+    addDense(model.tensor(prefix + "exchange.weight"), w.exchange, w.exchangeBack);
     w.exchangeBias = tensor(model, prefix + "exchange.bias");
-    w.exchangeBack = tensor(model, prefix + "exchange.weight");
 }
 
 template <class T> void ModelArrays<T>::addHeads(const Model &model) {
     const Hyperparameters &h = model.hyperparameters();
     auto dense = [&](const std::string &name, const T *&weight, const T *&bias, const T *&back) {
-        weight = transposed(model.tensor(name + ".weight"));
+        addDense(model.tensor(name + ".weight"), weight, back);
         bias = tensor(model, name + ".bias");
-        back = tensor(model, name + ".weight");
     };
     if (h.energyHidden)
         dense("energy.hidden", heads.energyHidden, heads.energyHiddenBias, heads.energyHiddenBack);

@@ -28,6 +28,10 @@ private:
     const double *putDoubles(const std::vector<double> &values);
     const unsigned *putWords(const std::vector<unsigned> &words);
     const T *tensor(const Model &model, const std::string &name);
+    // For dense() of device/dense.cuh: weight [blocks][ins][outs].
+    const T *denseMatrix(const std::vector<double> &weight, int blocks, int ins, int outs);
+    // Of a tensor [out][in], and of its transpose for the way back.
+    void addDense(const Tensor &tensor, const T *&weight, const T *&back);
     const T *transposed(const Tensor &tensor);
     const T *perElement(const Model &model, const std::string &name);
     void addLayer(const Model &model, const RadialTable *table, int layer);
@@ -37,6 +41,7 @@ private:
 
     std::shared_ptr<Device> device;
     FirstLayer first;
+    bool tensorProducts; // the per-atom parts' are on tensor cores, as dense.cuh has it
     std::vector<Buffer<T>> buffers;
     std::vector<Buffer<double>> doubleBuffers;
     std::vector<Buffer<unsigned>> wordBuffers;

@@ -10,7 +10,8 @@ namespace so3krates::cuda {
 namespace {
 
 constexpr unsigned threads = 128;
-constexpr int largestRange = 250; // packImage
+constexpr int mostInOneBlock = 1024; // threads, on every GPU
+constexpr int largestRange = 250;    // packImage
 
 unsigned blocksFor(size_t numThreads) { return unsigned((numThreads + threads - 1) / threads); }
 
@@ -199,12 +200,14 @@ bool DeviceNeighborLists::isPrepared(const std::vector<Box> &boxes, bool anyNumb
 }
 
 void DeviceNeighborLists::enqueue(bool withCells, bool watched) {
-    const ListArguments &a = arguments;
+    ListArguments &a = arguments;
     const unsigned perAtom = blocksFor(a.atoms.numAtoms), perWarp = blocksFor(32 * size_t(a.atoms.numAtoms));
+    a.clears = a.atoms.numAtoms <= mostInOneBlock && !withCells; // so3kTakeBoxes reports, too
     auto launch = [&](const char *kernel, unsigned blocks, unsigned size) {
         device->launch(kernel, {blocks, size, 0}, &a, sizeof a);
     };
-    device->clear(a.status, offsetof(ListStatus, nonFiniteEnergy));
+    if (!a.clears)
+        device->clear(a.status, offsetof(ListStatus, nonFiniteEnergy));
     if (withCells) {
         boxesMayChange = boxesMayChange || !watched;
         BoxArguments b{};
@@ -216,7 +219,10 @@ void DeviceNeighborLists::enqueue(bool withCells, bool watched) {
         b.candidateCutoff = a.candidateCutoff;
         device->launch("so3kTakeBoxes", {unsigned(a.atoms.numMolecules), threads, 0}, &b, sizeof b);
     }
-    launch("so3kWrapAtoms", perAtom, threads);
+    if (a.clears)
+        launch("so3kWrapAtoms", a.atoms.numAtoms > 0, perAtom * threads);
+    else
+        launch("so3kWrapAtoms", perAtom, threads);
     if (useCells) {
         device->clear(a.buckets.starts, sizeof(int) * (size_t(a.buckets.numBuckets) + 1));
         device->clear(a.buckets.cursor, sizeof(int) * size_t(a.buckets.numBuckets));
@@ -224,12 +230,16 @@ void DeviceNeighborLists::enqueue(bool withCells, bool watched) {
         launch("so3kScanCells", 1, std::min(1024, a.buckets.numBuckets));
         launch("so3kFillCells", perAtom, threads);
     }
-    launch("so3kFindCandidates", perWarp, threads);
-    if (useCells)
-        launch("so3kSortCandidates", perWarp, threads);
-    launch("so3kCompact", perWarp, threads);
+    launch("so3kListNeighbors", perWarp, threads);
+    isPosted = watched;
     if (watched)
         notice->post(a.status);
+}
+
+void DeviceNeighborLists::join() {
+    if (isPosted)
+        notice->join();
+    isPosted = false;
 }
 
 void DeviceNeighborLists::checkPositions() const {
@@ -261,7 +271,10 @@ const ListStatus &DeviceNeighborLists::wait() {
     return lastStatus;
 }
 
-void DeviceNeighborLists::forget() { device->download(&lastStatus, arguments.status, sizeof lastStatus); }
+void DeviceNeighborLists::forget() {
+    join();
+    device->download(&lastStatus, arguments.status, sizeof lastStatus);
+}
 
 bool DeviceNeighborLists::accept() {
     checkPositions();
@@ -290,6 +303,7 @@ void DeviceNeighborLists::build(const double *positionsOnHost) {
     anyRebuilt = false;
     for (bool again = true; again; repeated += again) {
         enqueue();
+        join();
         anyRebuilt = wait().rebuilt || anyRebuilt;
         again = !accept();
     }

@@ -40,6 +40,8 @@ public:
     // Puts a build on the stream; neither allocates nor waits. withCells: periodic molecules have the boxes in
     // boxVectors() and not those of prepare(). watched: wait() and accept() will be called.
     void enqueue(bool withCells = false, bool watched = true);
+    // What is put on the stream from now on may write to the status, as the next build does. After each enqueue().
+    void join();
     // Waits for the last build, not for what was put on the stream after it. Once for each watched enqueue() that was
     // executed, by itself or in a replay. Throws DeviceError: the GPU tells nothing of it.
     const ListStatus &wait();
@@ -90,6 +92,7 @@ private:
     Buffer<SearchBox> deviceBoxes;
     Buffer<ListStatus> deviceStatus;
     std::unique_ptr<Notice> notice; // of the status
+    bool isPosted = false;          // and not joined
     Matrix edgeRows, farRows, candidates, unsorted;
     Cells cells;
     ListArguments arguments{};

@@ -64,8 +64,6 @@ void Workspace<T>::prepare(size_t N, size_t numMolecules, size_t numChunks, bool
     forces = doubles.take(gradient ? 3 * N : 0);
     this->strain = doubles.take(strain ? 6 * N : 0);
     chunkSums = doubles.take(numChunks * maxSumColumns);
-    moleculeCharges = doubles.take(numMolecules);
-    moleculeChargeGradients = doubles.take(numMolecules);
     moleculeSums = doubles.take(numMolecules * maxSumColumns);
 }
 

@@ -24,9 +24,8 @@ public:
     // per atom
     double *networkEnergy, *zblEnergy, *electrostaticEnergy, *dispersionEnergy;
     double *rawCharge, *charges, *hirshfeldRatios, *dipoles, *chargeGradient, *ratioGradient;
-    double *forces, *strain; // [N][3], [N][6] or null
-    // per chunk, per molecule
-    double *chunkSums, *moleculeCharges, *moleculeChargeGradients, *moleculeSums;
+    double *forces, *strain;          // [N][3], [N][6] or null
+    double *chunkSums, *moleculeSums; // [chunks][maxSumColumns], [molecules][NumMoleculeSums]
 
 private:
     const Hyperparameters &hyper;

@@ -132,6 +132,7 @@ void bindDevice(py::module_ &m) {
     py::class_<Notice>(m, "CudaNotice")
         .def("post",
              [](Notice &notice, std::uintptr_t address) { notice.post(reinterpret_cast<const void *>(address)); })
+        .def("join", &Notice::join)
         .def(
             "wait",
             [](Notice &notice, size_t bytes) { return py::bytes(static_cast<const char *>(notice.wait()), bytes); },

@@ -42,6 +42,9 @@ struct Stream {
     Context *context;
     unsigned flags;
     Graph *recording;
+    // Of a stream that has become part of the recording of another, by waiting for an event of its.
+    bool isBranch = false, isJoined = false;
+    size_t recorded = 0; // nodes so far
 };
 struct Module {
     Context *context;
@@ -52,6 +55,9 @@ struct Function {
 };
 struct Event {
     Context *context;
+    Graph *recording = nullptr; // it stands for a place in this one, and the host cannot wait for it
+    Stream *on = nullptr;       // a place in this stream's work
+    size_t place = 0;
 };
 struct Emulation {
     size_t (*argumentBytes)(const char *);
@@ -121,8 +127,8 @@ Stream *capturing() {
 }
 // Work on the default stream waits for all streams but the non-blocking ones, so it must not meet a capture on others.
 bool mayWork(void *stream) {
-    const Stream *captured = capturing();
-    return !captured || stream == captured || (captured->flags & 1);
+    const Stream *captured = capturing(), *own = static_cast<Stream *>(stream);
+    return !captured || (own && own->recording) || (captured->flags & 1);
 }
 int catchUp() {
     const Graph graph = std::move(late);
@@ -136,6 +142,8 @@ int put(void *stream, std::function<int()> work) {
     Stream *own = static_cast<Stream *>(stream);
     if (own && own->recording) {
         own->recording->nodes.push_back(std::move(work));
+        own->recorded++;
+        own->isJoined = false;
         return Success;
     }
     const int code = catchUp();
@@ -493,8 +501,20 @@ EXPORT int cuStreamSynchronize(void *stream) {
     REQUIRE(isStream(stream) && !capturing(), CaptureUnsupported);
     return catchUp();
 }
-EXPORT int cuStreamWaitEvent(void *stream, void *, unsigned) {
-    REQUIRE(isStream(stream), InvalidHandle);
+EXPORT int cuStreamWaitEvent(void *stream, void *event, unsigned) {
+    Event *of = static_cast<Event *>(event);
+    Stream *own = static_cast<Stream *>(stream);
+    REQUIRE(isStream(stream) && events.count(of), InvalidHandle);
+    if (!of->recording) {
+        REQUIRE(!own || !own->recording, CaptureUnsupported);
+        return Success;
+    }
+    REQUIRE(own && capturing() && capturing()->recording == of->recording, CaptureUnsupported);
+    if (!own->recording) {
+        own->recording = of->recording;
+        own->isBranch = true;
+    }
+    of->on->isJoined = of->on->isBranch && of->place == of->on->recorded;
     return Success;
 }
 EXPORT int cuStreamBeginCapture_v2(void *stream, int mode) {
@@ -533,10 +553,17 @@ EXPORT int cuGraphRetainUserObject(void *graph, void *object, unsigned count, un
 }
 EXPORT int cuStreamEndCapture(void *stream, void **graph) {
     Stream *own = static_cast<Stream *>(stream);
-    REQUIRE(isStream(stream) && own && own->recording, InvalidHandle);
-    graphs.insert(own->recording);
-    *graph = own->recording;
+    REQUIRE(isStream(stream) && own && own->recording && !own->isBranch, InvalidHandle);
+    Graph *recorded = own->recording;
+    graphs.insert(recorded);
+    *graph = recorded;
     own->recording = nullptr;
+    for (Stream *branch : streams)
+        if (branch->recording == recorded) {
+            REQUIRE(branch->isJoined, InvalidValue);
+            branch->recording = nullptr;
+            branch->isBranch = false;
+        }
     return Success;
 }
 EXPORT int cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned long long) {
@@ -578,11 +605,17 @@ EXPORT int cuEventDestroy_v2(void *event) {
 EXPORT int cuEventRecordWithFlags(void *event, void *stream, unsigned flags) {
     REQUIRE(events.count(static_cast<Event *>(event)) && isStream(stream) && mayWork(stream), InvalidHandle);
     const Stream *own = static_cast<Stream *>(stream);
-    REQUIRE((own && own->recording) == (flags == 1), InvalidValue); // only such events can be waited for by the host
+    const bool isRecording = own && own->recording;
+    REQUIRE(flags == 0 || (flags == 1 && isRecording), InvalidValue); // in graphs the host can wait for the latter only
+    Event *place = static_cast<Event *>(event);
+    place->recording = isRecording && flags == 0 ? own->recording : nullptr;
+    place->on = static_cast<Stream *>(stream);
+    place->place = isRecording ? own->recorded : 0;
     return Success;
 }
 EXPORT int cuEventRecord(void *event, void *stream) { return cuEventRecordWithFlags(event, stream, 0); }
 EXPORT int cuEventSynchronize(void *event) {
     REQUIRE(events.count(static_cast<Event *>(event)) && !capturing(), CaptureUnsupported);
+    REQUIRE(!static_cast<Event *>(event)->recording, InvalidValue);
     return Success;
 }

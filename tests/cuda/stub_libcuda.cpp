@@ -24,7 +24,10 @@ enum {
     InvalidHandle = 400,
     NotFound = 500,
     CaptureUnsupported = 900,
-    CaptureInvalidated = 901
+    CaptureInvalidated = 901,
+    CaptureUnjoined = 904,
+    CaptureIsolation = 905,
+    CapturedEvent = 907
 };
 
 struct Context {
@@ -34,16 +37,22 @@ struct Context {
 };
 struct Graph {
     std::vector<std::function<void()>> nodes;
+    bool isInvalid = false;
 };
 struct Stream {
     Context *context;
     bool isOurs = true;
     Graph *recording = nullptr;
-    bool isInvalid = false;
+    // Of a stream that has become part of the recording of another, by waiting for an event of its.
+    bool isBranch = false, isJoined = false;
+    size_t recorded = 0; // nodes so far
 };
 struct Event {
     Context *context;
     bool isRecorded = false;
+    Graph *recording = nullptr; // it stands for a place in this one
+    Stream *on = nullptr;       // and in this stream's work
+    size_t place = 0;
 };
 struct Module {
     Context *context;
@@ -97,19 +106,29 @@ bool isOwned(unsigned long long address, size_t bytes) {
 }
 
 int put(Stream *stream, std::function<void()> work) {
-    if (stream->recording != nullptr)
+    if (stream->recording != nullptr) {
         stream->recording->nodes.push_back(work);
-    else
+        stream->recorded++;
+        stream->isJoined = false;
+    } else {
         work();
+    }
     return Success;
 }
 
 bool anyRecording() {
     for (Stream *stream : streams)
         if (stream->recording != nullptr) {
-            stream->isInvalid = true;
+            stream->recording->isInvalid = true;
             return true;
         }
+    return false;
+}
+
+bool isActive(const Graph *recording) {
+    for (const Stream *stream : streams)
+        if (stream->recording == recording)
+            return true;
     return false;
 }
 
@@ -322,7 +341,7 @@ EXPORT int cuStreamSynchronize(void *stream) {
     Stream *own = streamOf(stream);
     REQUIRE(own != nullptr, InvalidHandle);
     if (own->recording != nullptr) {
-        own->isInvalid = true;
+        own->recording->isInvalid = true;
         return CaptureUnsupported;
     }
     return Success;
@@ -403,8 +422,13 @@ EXPORT int cuEventRecordWithFlags(void *event, void *stream, unsigned flags) {
     ENTER(std::to_string(flags) + (on != nullptr && !on->isOurs ? " theirs" : ""));
     REQUIRE(events.count(own) && on != nullptr && own->context == now(), InvalidHandle);
     REQUIRE(flags == 0 || (flags == 1 && on->recording != nullptr), InvalidValue);
-    if (on->recording != nullptr && flags == 0)
+    if (on->recording != nullptr && flags == 0) {
+        own->recording = on->recording;
+        own->on = on;
+        own->place = on->recorded;
         return Success;
+    }
+    own->recording = nullptr;
     return put(on, [=] { own->isRecorded = true; });
 }
 EXPORT int cuEventSynchronize(void *event) {
@@ -420,7 +444,20 @@ EXPORT int cuEventSynchronize(void *event) {
 EXPORT int cuStreamWaitEvent(void *stream, void *event, unsigned flags) {
     ENTER(streamOf(stream) != nullptr && streamOf(stream)->isOurs ? "ours" : "theirs");
     Event *own = static_cast<Event *>(event);
-    REQUIRE(events.count(own) && own->context == now() && flags == 0, InvalidHandle);
+    Stream *on = streamOf(stream);
+    REQUIRE(events.count(own) && own->context == now() && flags == 0 && on != nullptr, InvalidHandle);
+    if (own->recording != nullptr) {
+        REQUIRE(isActive(own->recording), CapturedEvent);
+        if (on->recording == nullptr) {
+            REQUIRE(stream != nullptr, CaptureIsolation);
+            on->recording = own->recording;
+            on->isBranch = true;
+        }
+        REQUIRE(on->recording == own->recording, CaptureIsolation);
+        own->on->isJoined = own->on->isBranch && own->place == own->on->recorded;
+        return Success;
+    }
+    REQUIRE(on->recording == nullptr, CaptureIsolation);
     return own->isRecorded ? Success : InvalidValue; // the driver would not wait at all
 }
 EXPORT int cuMemcpyDtoDAsync_v2(unsigned long long target, unsigned long long source, size_t bytes, void *stream) {
@@ -471,19 +508,27 @@ EXPORT int cuStreamBeginCapture_v2(void *stream, int mode) {
     Stream *own = streamOf(stream);
     REQUIRE(own != nullptr && stream != nullptr && own->recording == nullptr, CaptureUnsupported);
     own->recording = new Graph;
-    own->isInvalid = false;
+    own->isBranch = false;
     return Success;
 }
 EXPORT int cuStreamEndCapture(void *stream, void **graph) {
     Stream *own = streamOf(stream);
-    REQUIRE(own != nullptr && own->recording != nullptr, InvalidValue);
+    REQUIRE(own != nullptr && own->recording != nullptr && !own->isBranch, InvalidValue);
     Graph *recorded = own->recording;
     own->recording = nullptr;
-    const int code = enter(__func__);
-    if (own->isInvalid || code != Success) {
-        delete recorded;
+    int code = enter(__func__);
+    if (code == Success && recorded->isInvalid)
+        code = CaptureInvalidated;
+    for (Stream *branch : streams)
+        if (branch->recording == recorded) {
+            if (code == Success && !branch->isJoined)
+                code = CaptureUnjoined;
+            branch->recording = nullptr;
+            branch->isBranch = false;
+        }
+    if (code != Success) { // never deleted: events point to it
         *graph = nullptr;
-        return code != Success ? code : CaptureInvalidated;
+        return code;
     }
     graphs.insert(recorded);
     *graph = recorded;

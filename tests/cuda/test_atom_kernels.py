@@ -38,5 +38,23 @@ def test_sums_are_the_same_bits_in_every_order(emulated, monkeypatch):
     ("row_width", "number", "atoms"), [(132, 4, 24), (132, 8, 8), (28, 8, 24), (252, 4, 16), (604, 8, 2), (2100, 8, 1)]
 )
 def test_blocks_of_atoms_fit_in_shared_memory(emulated, row_width, number, atoms):
-    assert emulated(SHAPE).atoms_per_block(row_width, number) == atoms
+    assert emulated(SHAPE).most_atoms_per_block(row_width, number) == atoms
     assert atoms == 1 or 3 * atoms * row_width * number <= 48 * 1024
+
+
+@pytest.mark.parametrize(
+    ("atoms", "most", "expected"),
+    [
+        (1, 24, 8),
+        (88 * 8, 24, 8),
+        (88 * 8 + 1, 24, 16),
+        (132 * 16, 24, 16),
+        (132 * 16 + 1, 24, 24),
+        (10**6, 24, 24),
+        (132 * 8 + 1, 16, 16),
+        (10**6, 8, 8),
+        (22, 2, 2),
+    ],
+)
+def test_small_systems_have_blocks_for_more_multiprocessors(emulated, atoms, most, expected):
+    assert emulated(SHAPE).atoms_per_block(atoms, 132, most) == expected

@@ -120,7 +120,7 @@ def test_single(emulated, so3lr, name, path, monkeypatch):
     assert ("radial table" in potential.implementation) == radial_table
     result = potential.compute(case.atomic_numbers, case.positions, **case.system)
     tiled = [potential.device.launches.get(f"so3kTiledAttention{way}", 0) for way in ("Forward", "Backward")]
-    evaluations = potential.device.launches["so3kHeadsForward"]  # once more if the lists had to grow
+    evaluations = potential.device.launches["so3kMoleculeSums"]  # once more if the lists had to grow
     assert tiled == [2 * evaluations if path == "tiles" else 0] * 2
     exact, single = case.double, case.single
     assert error(result.forces, exact.forces) <= 2 * error(single.forces, exact.forces) + 2e-5
@@ -186,7 +186,7 @@ def test_wide_shape(emulated, tmp_path):
 
 
 def test_molecule_of_several_chunks(emulated, tmp_path):
-    """More than a thousand atoms, whose sums take two stages."""
+    """More than two thousand atoms, whose sums take two stages."""
     model = random_model(hyperparameters(**ODD, zbl=True))
     path = tmp_path / "model.safetensors"
     model.save(path, provenance={"source": "random numbers"})
@@ -205,9 +205,55 @@ def test_molecule_of_several_chunks(emulated, tmp_path):
     assert error(result.virial, expected.virial) < 1e-8
 
 
+def test_charges_of_a_molecule_of_several_chunks(emulated, tmp_path):
+    """Their sum, and the mean of dE/dq, by way of sums over chunks."""
+    model = random_model(hyperparameters(**SMALL))
+    path = tmp_path / "model.safetensors"
+    model.save(path, provenance={"source": "random numbers"})
+    rng = np.random.default_rng(4)
+    lattice = np.stack(np.meshgrid(np.arange(64), np.arange(33), [0.0]), -1).reshape(-1, 3) * 3.7
+    system = {
+        "atomic_numbers": rng.choice([1, 6, 7, 8], len(lattice)),
+        "positions": lattice + rng.uniform(-0.3, 0.3, lattice.shape),
+        "charge": 1.0,
+    }
+    potential = EmulatedPotential(emulated("small_float"), path, 6.0)
+    result = potential.compute(**system)
+    expected = Potential(path, precision="double", lr_cutoff=6.0).compute(**system)
+    assert potential.device.launches["so3kSums"] == 3 * potential.device.launches["so3kMoleculeSums"]
+    assert abs(result.partial_charges.sum() - 1) < 1e-10
+    assert error(result.partial_charges, expected.partial_charges) < 1e-5
+    assert error(result.forces, expected.forces) < 2e-5 * np.abs(expected.forces).max()
+    assert np.abs(expected.partial_charges.sum() - expected.partial_charges).max() > 0.1
+
+
+@pytest.mark.parametrize(("shape", "hyper"), [("small_float", SMALL), ("odd_double", ODD)])
+def test_same_bits_for_every_number_of_atoms_per_block(emulated, tmp_path, shape, hyper):
+    """20 atoms on GPUs of so many multiprocessors; on tensor cores, and without."""
+    path = tmp_path / "model.safetensors"
+    random_model(hyperparameters(**hyper)).save(path, provenance={"source": "random numbers"})
+    rng = np.random.default_rng(7)
+    lattice = np.stack(np.meshgrid(np.arange(5), np.arange(2), np.arange(2)), -1).reshape(-1, 3) * 1.6
+    system = {
+        "atomic_numbers": rng.choice([1, 6, 8], 20),
+        "positions": lattice + rng.uniform(-0.2, 0.2, (20, 3)),
+        "offsets": [0, 7, 20],
+        "virial": True,
+    }
+    results = {}
+    for multiprocessors, blocks in ((1, 1), (2, 2), (5, 3)):
+        potential = EmulatedPotential(emulated(shape), path, 6.0, multiprocessors=multiprocessors)
+        results[blocks] = potential.compute_batch(**system)
+        for kernel in ("so3kProject", "so3kAtomForward", "so3kAtomBackward"):
+            assert potential.device.last_sizes[kernel] == (blocks, 128 if blocks == 1 else 256)
+    for blocks in (2, 3):
+        for key in ("energies", "forces", "partial_charges", "hirshfeld_ratios", "virials"):
+            assert (getattr(results[blocks], key) == getattr(results[1], key)).all(), key
+
+
 def first_layer_launches(potential):
     launches = potential.device.launches
-    return [launches.get(f"so3kFirstLayer{name}", 0) for name in ("Forward", "Products", "Backward")]
+    return [launches.get(f"so3kFirstLayer{name}", 0) for name in ("Forward", "Backward")]
 
 
 def test_first_layer_by_kinds_of_atoms(emulated, so3lr):
@@ -222,12 +268,12 @@ def test_first_layer_by_kinds_of_atoms(emulated, so3lr):
     }
     general = EmulatedPotential(emulated("so3lr_float"), so3lr)
     expected = general.compute_batch(**together, virial=True)
-    assert first_layer_launches(general) == [0, 0, 0]
+    assert first_layer_launches(general) == [0, 0]
     potential = EmulatedPotential(emulated("so3lr_float"), so3lr)
     exact = Potential(so3lr, precision="double", threads=1).compute_batch(**together, virial=True)
     for molecule, charge in enumerate(charges):
         result = potential.compute(case.atomic_numbers, case.positions, charge=charge, virial=True)
-        assert first_layer_launches(potential) == [molecule + 1] * 3
+        assert first_layer_launches(potential) == [molecule + 1] * 2
         atoms = slice(3 * molecule, 3 * molecule + 3)
         for other in (expected, exact):
             assert abs(result.energy - other.energies[molecule]) < 5e-6
@@ -237,7 +283,7 @@ def test_first_layer_by_kinds_of_atoms(emulated, so3lr):
             assert error(result.virial, virial) < 1e-5 + 2e-6 * np.abs(virial).max()
     without = EmulatedPotential(emulated("so3lr_float"), so3lr, radial_table=False)
     without.compute(case.atomic_numbers, case.positions)
-    assert first_layer_launches(without) == [0, 0, 0]
+    assert first_layer_launches(without) == [0, 0]
 
 
 def test_same_bits_whatever_was_computed_before_in_single_precision(emulated, so3lr):
@@ -248,7 +294,7 @@ def test_same_bits_whatever_was_computed_before_in_single_precision(emulated, so
         result = potential.compute(case.atomic_numbers, case.positions, **case.system, virial=True)
         fresh = EmulatedPotential(emulated("so3lr_float"), so3lr)
         expected = fresh.compute(case.atomic_numbers, case.positions, **case.system, virial=True)
-        assert first_layer_launches(fresh) == [1, 1, 1]
+        assert first_layer_launches(fresh) == [1, 1]
         assert result.energy == expected.energy
         assert (result.forces == expected.forces).all()
         assert (result.virial == expected.virial).all()

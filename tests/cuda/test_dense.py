@@ -7,15 +7,16 @@ import pytest
 # with remainders everywhere.
 SHAPES = [(128, 128, 1), (132, 132, 1), (32, 32, 4), (128, 64, 1), (64, 64, 1), (22, 22, 6), (7, 41, 3), (1, 3, 2)]
 ATOMS = 29  # one block of 24, and some
+PER_BLOCK = (8, 16, 24)
 
 
-def products(module, ins, outs, blocks, seed=0, bias=True):
+def products(module, ins, outs, blocks, seed=0, bias=True, per_block=24):
     """What the kernel says, the exact result, and the sum of absolute values of the products."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(ATOMS, blocks * ins)).astype(np.float32)
     weight = rng.normal(size=(blocks, ins, outs)).astype(np.float32)
     start = rng.normal(size=blocks * outs if bias else 0).astype(np.float32)
-    got = module.dense(module.Device(), rows, weight, start)
+    got = module.dense(module.Device(), rows, weight, start, per_block)
     parts = rows.astype(np.float64).reshape(ATOMS, blocks, ins)
 
     def contract(a, b):
@@ -28,8 +29,13 @@ def products(module, ins, outs, blocks, seed=0, bias=True):
 @pytest.mark.parametrize(("ins", "outs", "blocks"), SHAPES)
 @pytest.mark.parametrize("tensor_cores", [0, 1])
 def test_any_widths(emulated, tensor_cores, ins, outs, blocks):
-    got, exact, scale = products(emulated(f"dense_{tensor_cores}"), ins, outs, blocks)
-    assert (np.abs(got - exact) <= 1e-6 * scale).all()
+    """The same bits for every number of atoms per block."""
+    results = []
+    for per_block in PER_BLOCK:
+        got, exact, scale = products(emulated(f"dense_{tensor_cores}"), ins, outs, blocks, per_block=per_block)
+        assert (np.abs(got - exact) <= 1e-6 * scale).all()
+        results.append(got)
+    assert all((got == results[0]).all() for got in results)
 
 
 def test_split_products_are_nearly_as_good_as_float32(emulated):
@@ -51,12 +57,12 @@ def test_what_is_not_finite_stays_so(emulated, bad):
     rows, weight = np.ones((ATOMS, 32), np.float32), np.ones((1, 32, 32), np.float32)
     spoiled = rows.copy()
     spoiled[3, 17] = bad
-    finite = np.isfinite(module.dense(module.Device(), spoiled, weight, np.empty(0)))
+    finite = np.isfinite(module.dense(module.Device(), spoiled, weight, np.empty(0), 24))
     assert not finite[3].any()
     assert finite[np.arange(ATOMS) != 3].all()
     spoiled = weight.copy()
     spoiled[0, 5, 9] = bad
-    finite = np.isfinite(module.dense(module.Device(), rows, spoiled, np.empty(0)))
+    finite = np.isfinite(module.dense(module.Device(), rows, spoiled, np.empty(0), 24))
     assert not finite[:, 9].any()
     assert finite[:, np.arange(32) != 9].all()
 

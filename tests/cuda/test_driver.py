@@ -67,6 +67,7 @@ def test_calls_in_order(model, driver, nvrtc):
         "cuDevicePrimaryCtxRetain",
         "cuDeviceGetAttribute",
         "cuDeviceGetAttribute",
+        "cuDeviceGetAttribute",
         "cuModuleLoadData",
         "cuStreamCreate",
     ]
@@ -287,22 +288,53 @@ def test_exception_while_recording(device, driver):
 
 
 def test_notice(device, driver):
-    """The host waits for an event behind the copy, also of a replayed graph."""
-    source = device.allocate(16)
+    """The host waits for an event behind the copy, which the stream waits for from join() on; also in a graph."""
+    source = device.allocate(24)
     notice = device.notice(16)
     device.upload(source, b"first numbers...")
     driver.forget_calls()
     notice.post(source)
+    fork = ["cuEventRecordWithFlags 0", "cuStreamWaitEvent ours", "cuMemcpyDtoHAsync_v2 16"]
+    assert driver.calls == [*fork, "cuEventRecordWithFlags 0", "cuEventRecordWithFlags 0"]
     assert notice.wait(16) == b"first numbers..."
-    assert driver.calls == ["cuMemcpyDtoHAsync_v2 16", "cuEventRecordWithFlags 0", "cuEventSynchronize"]
-    graph = device.record(partial(notice.post, source))
+    driver.forget_calls()
+    notice.join()
+    notice.join()
+    assert driver.calls == ["cuStreamWaitEvent ours"]
+
+    def work(notice=notice):
+        notice.post(source)
+        device.clear(source + 16, 8)
+        notice.join()
+
+    driver.forget_calls()
+    graph = device.record(work)
+    assert driver.calls[1:5] == [*fork, "cuEventRecordWithFlags 1"]
     for text in (b"second numbers..", b"third numbers..."):
         device.upload(source, text)
         device.replay(graph)
         assert notice.wait(16) == text
+        assert device.download(source, 24) == text + bytes(8)
     device.release(source)
     del graph, notice
     assert "host memory" not in driver.leaks and "events" not in driver.leaks
+
+
+def test_notice_that_nobody_joins(device, driver):
+    """A recording that ends in branches is none. Nor is a wait for an event of another's; the stream works on."""
+    source = device.allocate(8)
+    notice = device.notice(8)
+    device.upload(source, b"numbers.")
+    with pytest.raises(DeviceError, match="904"):
+        device.record(partial(notice.post, source))
+    with pytest.raises(DeviceError, match="907"):
+        device.record(notice.join)
+    notice.join()  # of what came to nothing
+    notice.post(source)
+    notice.join()
+    assert notice.wait(8) == b"numbers."
+    device.release(source)
+    assert "graph" not in driver.leaks
 
 
 @pytest.mark.parametrize("what", ["allocate", "synchronize", "upload", "notice", "wait"])
@@ -310,6 +342,7 @@ def test_what_cannot_be_recorded(device, driver, what):
     target = device.allocate(8)
     notice = device.notice(8)
     notice.post(target)
+    notice.join()
     work = {
         "allocate": lambda: device.allocate(8),
         "synchronize": device.synchronize,
@@ -341,6 +374,7 @@ def whole_session(model):
         device.synchronize()
         notice = device.notice(8)
         notice.post(address)
+        notice.join()
         assert notice.wait(8) == bytes(8)
         device.follow(0)
         device.check_address(address, "memory")

@@ -323,7 +323,12 @@ def test_notice_of_a_replayed_graph(device):
     """The host waits for the event inside the graph, not for what happened to be there."""
     source = device.allocate(8)
     notice = device.notice(8)
-    graph = device.record(lambda: notice.post(source))
+
+    def work():
+        notice.post(source)
+        notice.join()
+
+    graph = device.record(work)
     for number in range(100):
         text = f"{number:08d}".encode()
         device.upload(source, text)

@@ -25,7 +25,7 @@ namespace {
 class EmulatedPotential {
 public:
     EmulatedPotential(const std::string &modelFile, std::optional<double> lrCutoff, std::optional<double> width,
-                      bool allowUntrainedElements, bool radialTable, double headroom)
+                      bool allowUntrainedElements, bool radialTable, double headroom, int multiprocessors)
         : team(makeThreadTeam(1)), device(std::make_shared<emulation::EmulatedDevice>()) {
         Options options;
         options.precision = sizeof(SO3K_REAL) == sizeof(double) ? Precision::Double : Precision::Single;
@@ -35,7 +35,7 @@ public:
         options.allowUntrainedElements = allowUntrainedElements;
         options.radialTable = radialTable;
         const auto model = Model::load(modelFile);
-        device->tensorCores = cuda::wantTensorCores(); // matrix products per atom are compiled either way
+        device->multiprocessors = multiprocessors;
         potential = cuda::makeCudaPotential(model, completeOptions(*model, options), device, headroom);
         runs.emplace(device, true);
     }
@@ -89,6 +89,7 @@ public:
         graph = device->record([&] { potential->enqueue(); });
     }
     void replay() { device->replay(graph); }
+    size_t recordedNodes() const { return graph.size(); }
     bool run() {
         runs->run(*potential);
         return runs->isReplaying();
@@ -169,7 +170,7 @@ py::array_t<double> sums(const std::shared_ptr<emulation::EmulatedDevice> &devic
     }
     py::array_t<double> result(std::vector<py::ssize_t>{a.numRuns, a.numColumns});
     a.sums = out.ensure(result.size());
-    device->launch("so3kSums", {unsigned(a.numRuns), cuda::sumThreads, 0}, &a, sizeof a);
+    device->launch("so3kSums", {unsigned(a.numRuns * a.numColumns), cuda::sumThreads, 0}, &a, sizeof a);
     device->download(result.mutable_data(), a.sums, sizeof(double) * result.size());
     return result;
 }
@@ -190,9 +191,10 @@ void bindPotential(py::module_ &m) {
              py::arg("positions"), py::arg("cell"), py::arg("energy"), py::arg("forces"), py::arg("charges"),
              py::arg("virial"), py::arg("is_single"), py::arg("cell_is_single"));
     py::class_<EmulatedPotential>(m, "Potential", py::module_local())
-        .def(py::init<const std::string &, std::optional<double>, std::optional<double>, bool, bool, double>(),
+        .def(py::init<const std::string &, std::optional<double>, std::optional<double>, bool, bool, double, int>(),
              py::arg("model_file"), py::arg("lr_cutoff"), py::arg("dispersion_switch_width") = py::none(),
-             py::arg("allow_untrained_elements") = false, py::arg("radial_table") = true, py::arg("headroom") = 0.0)
+             py::arg("allow_untrained_elements") = false, py::arg("radial_table") = true, py::arg("headroom") = 0.0,
+             py::arg("multiprocessors") = 2)
         .def("compute_tensors", &EmulatedPotential::computeTensors)
         .def("can_record_tensors", &EmulatedPotential::canRecordTensors)
         .def("record_tensors", &EmulatedPotential::recordTensors)
@@ -205,6 +207,7 @@ void bindPotential(py::module_ &m) {
         .def("enqueue", &EmulatedPotential::enqueue)
         .def("record", &EmulatedPotential::record)
         .def("replay", &EmulatedPotential::replay)
+        .def_property_readonly("recorded_nodes", &EmulatedPotential::recordedNodes)
         .def("run", &EmulatedPotential::run, "Evaluates by Replay; whether that was a replay.")
         .def("finish", &EmulatedPotential::finish)
         .def("download", &EmulatedPotential::download)
@@ -213,5 +216,6 @@ void bindPotential(py::module_ &m) {
         .def_property_readonly("implementation", &EmulatedPotential::implementation)
         .def_property_readonly("device", &EmulatedPotential::emulatedDevice);
     m.def("sums", &sums, py::arg("device"), py::arg("values"), py::arg("starts"));
-    m.def("atoms_per_block", &cuda::atomsPerBlock, py::arg("row_width"), py::arg("bytes_per_number"));
+    m.def("most_atoms_per_block", &cuda::mostAtomsPerBlock, py::arg("row_width"), py::arg("bytes_per_number"));
+    m.def("atoms_per_block", &cuda::atomsPerBlock, py::arg("num_atoms"), py::arg("multiprocessors"), py::arg("most"));
 }

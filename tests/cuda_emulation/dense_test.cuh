@@ -7,10 +7,10 @@ using namespace so3krates::cuda;
 
 extern "C" __global__ void so3kDense(DenseTestArguments a) {
     SO3K_DYNAMIC_SHARED(Real, shared);
-    const AtomBlock block = atomBlock(shared, a.numAtoms);
+    const AtomBlock block = atomBlock(shared, a.numAtoms, a.atomsPerBlock);
     loadRows(block, a.in, a.blocks * a.ins, block.x);
     __syncthreads();
-    dense(block.x, a.ins, a.weight, a.bias, a.outs, a.blocks, block.a);
+    dense(block.rows, block.x, a.ins, a.weight, a.bias, a.outs, a.blocks, block.a);
     __syncthreads();
     storeRows(block, block.a, a.blocks * a.outs, a.out);
 }

@@ -182,8 +182,18 @@ public:
     void post(const void *source) override {
         device.put([=] {
             device.checkRange("notice", source, posted.size());
+            if (beside)
+                throw DeviceError("a notice is posted again, and nobody has joined the copy before");
             std::memcpy(posted.data(), source, posted.size());
             isPosted = true;
+            beside = source;
+        });
+    }
+    void join() override {
+        device.put([=] {
+            if (beside && std::memcmp(posted.data(), beside, posted.size()))
+                throw DeviceError("what a notice copies beside the stream was written to before it was joined");
+            beside = nullptr;
         });
     }
     const void *wait() override {
@@ -199,6 +209,7 @@ private:
     EmulatedDevice &device;
     std::vector<char> posted;
     bool isPosted = false;
+    const void *beside = nullptr;
 };
 
 std::unique_ptr<cuda::Notice> EmulatedDevice::notice(size_t bytes) { return std::make_unique<HostCopy>(*this, bytes); }
@@ -232,6 +243,7 @@ void EmulatedDevice::launch(const char *kernel, const cuda::LaunchSize &size, co
             throw DeviceError(name + ": " + error.what());
         }
         launches[name]++;
+        sizes[name] = {size.blocks, size.threads};
     });
 }
 

@@ -71,6 +71,7 @@ public:
     long downloadsSoFar() const { return downloads; }
     long noticesSoFar() const { return notices; } // waited for
     const std::map<std::string, long> &launchesSoFar() const { return launches; }
+    const std::map<std::string, std::pair<unsigned, unsigned>> &lastSizes() const { return sizes; } // blocks, threads
     static long leaked(); // allocations that were alive when their device went away, over all devices
 
 private:
@@ -84,6 +85,7 @@ private:
     std::map<const char *, size_t> allocations, adopted; // begin, bytes
     std::vector<uintptr_t> streams;
     std::map<std::string, long> launches;
+    std::map<std::string, std::pair<unsigned, unsigned>> sizes;
     long allocated = 0, downloads = 0, notices = 0;
     Graph *recording = nullptr, late;
 };

@@ -23,6 +23,7 @@ PYBIND11_MODULE(SO3KRATES_MODULE, m) {
                          size_t bytes) { device.adopt(reinterpret_cast<void *>(address), bytes); })
         .def_property_readonly("followed_streams", &EmulatedDevice::followedStreams)
         .def_property_readonly("notices", &EmulatedDevice::noticesSoFar)
+        .def_property_readonly("last_sizes", &EmulatedDevice::lastSizes)
         .def_property_readonly("launches", &EmulatedDevice::launchesSoFar);
     m.def("leaked_allocations", &EmulatedDevice::leaked);
     m.def("kernels", [] {

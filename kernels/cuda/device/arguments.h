@@ -31,7 +31,8 @@ struct Atoms {
     const int *imageAtRest;   // [B] index within the molecule's rows
 };
 
-// One layer's weights. Matrices are [in][out], so that neighboring threads read neighboring numbers; Back: transposed.
+// One layer's weights. Matrices are [in][out], so that neighboring threads read neighboring numbers, or those of
+// dense.cuh, on tensor cores, in the layout of dense_layout.h; Back: transposed.
 template <class T> struct LayerWeights {
     // edge filters, index 0 for x and 1 for ev
     const T *radial0[2], *radial0Bias[2]; // [K][F], [F]
@@ -45,7 +46,7 @@ template <class T> struct LayerWeights {
     const unsigned *tileForward[2], *tileBack[2]; // tileBack null: no spherical filter
     const T *tileRows;                            // [1+D] bound of what they multiply (TileWeights::rows)
     T tileUnscale;                                // what one in them stands for
-    // [blocks][width in][width out]: q_x, k_x, q_ev, k_ev, v_x
+    // matrices of dense.cuh from here on; [blocks][width in][width out]: q_x, k_x, q_ev, k_ev, v_x
     const T *project[5], *projectBack[5];
     const T *norm1Weight, *norm1Bias, *norm2Weight, *norm2Bias;                         // [F] or null
     const T *mlp1[2], *mlp1Bias[2], *mlp1Back[2], *mlp2[2], *mlp2Bias[2], *mlp2Back[2]; // [F][F], [F] or null

@@ -9,13 +9,13 @@ namespace cuda {
 // g <- g + slope W0^T (hiddenSlope W1^T g) for x <- x + W1 act(W0 act(x)). Rows complete before and after.
 __device__ inline void residualMlpBackward(const AtomBlock &block, const Real *const back[2], const Real *slopes,
                                            const Real *hiddenSlopes) {
-    dense(block.x, numFeatures, back[1], nullptr, numFeatures, 1, block.a);
+    dense(block.rows, block.x, numFeatures, back[1], nullptr, numFeatures, 1, block.a);
     __syncthreads();
     forEachNumber(block, numFeatures, [&](long long number, int, int, int place) {
         block.a[place] = number >= 0 ? block.a[place] * hiddenSlopes[number] : Real(0);
     });
     __syncthreads();
-    dense(block.a, numFeatures, back[0], nullptr, numFeatures, 1, block.b);
+    dense(block.rows, block.a, numFeatures, back[0], nullptr, numFeatures, 1, block.b);
     __syncthreads();
     forEachNumber(block, numFeatures, [&](long long number, int, int, int place) {
         if (number >= 0)
@@ -27,7 +27,7 @@ __device__ inline void residualMlpBackward(const AtomBlock &block, const Real *c
 // Through exchange(): rows block.x and evGradient.
 __device__ inline void exchangeBackward(const AtomBlock &block, const AtomArguments<Real> &arguments) {
     const LayerState<Real> &state = arguments.state;
-    for (int k = threadIdx.x; k < blockAtoms * numDegrees; k += blockDim.x) {
+    for (int k = threadIdx.x; k < block.rows * numDegrees; k += blockDim.x) {
         const int a = k / numDegrees, d = k - a * numDegrees;
         Real factor = 0;
         if (a < block.count && !arguments.last) {
@@ -39,7 +39,7 @@ __device__ inline void exchangeBackward(const AtomBlock &block, const AtomArgume
     }
     __syncthreads();
     constexpr int width = numFeatures + numDegrees;
-    dense(block.x, width, arguments.weights.exchangeBack, nullptr, width, 1, block.a);
+    dense(block.rows, block.x, width, arguments.weights.exchangeBack, nullptr, width, 1, block.a);
     __syncthreads();
     addRows(block, block.a);
     for (int k = threadIdx.x; k < block.count * numEuclidean; k += blockDim.x) {
@@ -53,14 +53,35 @@ __device__ inline void exchangeBackward(const AtomBlock &block, const AtomArgume
     __syncthreads();
 }
 
-// In place: featureGradient [N][F] and evGradient [N][M] from dE/d(the layer's output) to dE/d(x and ev after the
-// attention), which is also dE/d(the messages). Block layout and weights as so3kAtomForward, transposed.
+#if SO3K_FIRST_LAYER
+// products: dE/d(message) . v for each head and kind of atoms. Rows block.x complete.
+__device__ inline void firstLayerProducts(const AtomBlock &block, const FirstLayerProducts<Real> &f) {
+    constexpr int width = numFeatures / numHeads;
+    const int each = f.numKinds * numHeads;
+    for (int k = threadIdx.x; k < block.count * each; k += blockDim.x) {
+        const int a = k / each, kind = k % each / numHeads, h = k % numHeads;
+        const Real *gradient = block.x + a * rowWidth + h * width;
+        const Real *value = f.values + (long long)f.example[kind] * numFeatures + h * width;
+        Real sum = 0;
+#pragma unroll 16
+        for (int c = 0; c < width; c++)
+            sum += gradient[c] * value[c];
+        f.products[(long long)block.first * each + k] = sum;
+    }
+}
+#endif
+
+// featureGradient [N][F] and evGradient [N][M]: from dE/d(the layer's output), of the heads or with the part through
+// the next layer's q, k, v and filters added here, to dE/d(x and ev after the attention), which is also dE/d(the
+// messages). In place. Block layout and weights as so3kAtomForward, transposed.
 extern "C" __global__ void so3kAtomBackward(AtomArguments<Real> a) {
     SO3K_DYNAMIC_SHARED(Real, shared);
-    const AtomBlock block = atomBlock(shared, a.numAtoms);
+    const AtomBlock block = atomBlock(shared, a.numAtoms, a.atomsPerBlock);
     const LayerWeights<Real> &w = a.weights;
-    loadRows(block, a.featureGradient, numFeatures, block.x);
-    __syncthreads();
+    if (a.last)
+        headsBackward(block, a.heads);
+    else
+        projectBackward(block, a);
     if (w.norm2Weight) {
         layerNormBackward(block, block.x, w.norm2Weight, a.state.norm2, a.state.norm2InverseStd);
         __syncthreads();
@@ -75,6 +96,10 @@ extern "C" __global__ void so3kAtomBackward(AtomArguments<Real> a) {
         __syncthreads();
     }
     storeRows(block, block.x, numFeatures, a.featureGradient);
+#if SO3K_FIRST_LAYER
+    if (a.firstLayer.products)
+        firstLayerProducts(block, a.firstLayer);
+#endif
 }
 
 } // namespace cuda

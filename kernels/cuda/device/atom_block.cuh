@@ -1,4 +1,4 @@
-// The block of atoms that the per-atom kernels work on: blockAtoms atoms, three rows each in shared memory.
+// The block of atoms that the per-atom kernels work on: a few atoms, three rows each in shared memory.
 #pragma once
 
 #include "cuda/device/activation.cuh"
@@ -12,26 +12,28 @@ namespace so3krates {
 namespace cuda {
 
 constexpr int rowWidth = atomRowWidth(numFeatures, numDegrees, SO3K_ENERGY_HIDDEN, SO3K_HIRSHFELD_HIDDEN);
-constexpr int blockAtoms = atomsPerBlock(rowWidth, sizeof(Real));
+constexpr int mostAtoms = mostAtomsPerBlock(rowWidth, sizeof(Real));
 
 struct AtomBlock {
+    int rows;         // atoms per block, as launched
     int first, count; // the block's atoms; rows beyond count hold zeros or leftovers and are never written out
-    Real *x, *a, *b;  // [blockAtoms][rowWidth] in shared memory
+    Real *x, *a, *b;  // [rows][rowWidth] in shared memory
 };
 
-__device__ inline AtomBlock atomBlock(Real *shared, int numAtoms) {
+__device__ inline AtomBlock atomBlock(Real *shared, int numAtoms, int rows) {
     AtomBlock block;
-    block.first = blockIdx.x * blockAtoms;
-    block.count = numAtoms - block.first < blockAtoms ? numAtoms - block.first : blockAtoms;
+    block.rows = rows;
+    block.first = blockIdx.x * rows;
+    block.count = numAtoms - block.first < rows ? numAtoms - block.first : rows;
     block.x = shared;
-    block.a = block.x + blockAtoms * rowWidth;
-    block.b = block.a + blockAtoms * rowWidth;
+    block.a = block.x + rows * rowWidth;
+    block.b = block.a + rows * rowWidth;
     return block;
 }
 
 // Rows of `width` numbers of the block's atoms into shared memory, zeros beyond the last atom.
 __device__ inline void loadRows(const AtomBlock &block, const Real *rows, int width, Real *to) {
-    for (int k = threadIdx.x; k < blockAtoms * width; k += blockDim.x) {
+    for (int k = threadIdx.x; k < block.rows * width; k += blockDim.x) {
         const int a = k / width, f = k - a * width;
         to[a * rowWidth + f] = a < block.count ? rows[(long long)(block.first + a) * width + f] : Real(0);
     }

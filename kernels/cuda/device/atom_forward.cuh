@@ -1,6 +1,7 @@
 // The per-atom parts of a layer after its messages: layer norms, residual MLPs, exchange block, q, k, v of the next.
 #pragma once
 
+#include "cuda/device/heads.cuh"
 #include "cuda/device/layer_norm.cuh"
 #include "cuda/device/project.cuh"
 
@@ -22,11 +23,11 @@ __device__ inline void residualMlp(const AtomBlock &block, const Real *const wei
                                    Real *slopes, Real *hiddenSlopes) {
     activateRows(block, block.x, block.a, slopes);
     __syncthreads();
-    dense(block.a, numFeatures, weight[0], bias[0], numFeatures, 1, block.b);
+    dense(block.rows, block.a, numFeatures, weight[0], bias[0], numFeatures, 1, block.b);
     __syncthreads();
     activateRows(block, block.b, block.b, hiddenSlopes);
     __syncthreads();
-    dense(block.b, numFeatures, weight[1], bias[1], numFeatures, 1, block.a);
+    dense(block.rows, block.b, numFeatures, weight[1], bias[1], numFeatures, 1, block.a);
     __syncthreads();
     addRows(block, block.a);
     __syncthreads();
@@ -38,7 +39,7 @@ __device__ inline Real contractionNorm(int block) { return 1 / squareRoot(Real(2
 // x <- x + y[:F], ev <- ev + y[F + degree] ev, with y = W [x, C(ev)] + b. The last layer's ev is not wanted.
 __device__ inline void exchange(const AtomBlock &block, const AtomArguments<Real> &arguments) {
     const LayerState<Real> &state = arguments.state;
-    for (int k = threadIdx.x; k < blockAtoms * numDegrees; k += blockDim.x) {
+    for (int k = threadIdx.x; k < block.rows * numDegrees; k += blockDim.x) {
         const int a = k / numDegrees, d = k - a * numDegrees;
         Real square = 0;
         if (a < block.count) {
@@ -50,7 +51,7 @@ __device__ inline void exchange(const AtomBlock &block, const AtomArguments<Real
     }
     __syncthreads();
     constexpr int width = numFeatures + numDegrees;
-    dense(block.x, width, arguments.weights.exchange, arguments.weights.exchangeBias, width, 1, block.a);
+    dense(block.rows, block.x, width, arguments.weights.exchange, arguments.weights.exchangeBias, width, 1, block.a);
     __syncthreads();
     addRows(block, block.a);
     for (int k = threadIdx.x; k < block.count * numDegrees; k += blockDim.x) {
@@ -68,11 +69,12 @@ __device__ inline void exchange(const AtomBlock &block, const AtomArguments<Real
 }
 
 // Features [N][F] with the layer's messages, evAttended [N][M] -> the layer's output, the next layer's evIn and q, k,
-// v. One block of atomThreads threads per blockAtoms atoms; per atom about 2 F + 2 M numbers read and 6 F + M written,
-// 6 F more for the way back; per block all per-atom weights of the layer (2 or 4 F^2 + (F+D)^2 + projections).
+// v, or the heads' results. A block per AtomArguments::atomsPerBlock atoms; per atom about 2 F + 2 M numbers read and
+// 6 F + M written, 6 F more for the way back; per block all per-atom weights of the layer (2 or 4 F^2 + (F+D)^2 +
+// projections or heads).
 extern "C" __global__ void so3kAtomForward(AtomArguments<Real> a) {
     SO3K_DYNAMIC_SHARED(Real, shared);
-    const AtomBlock block = atomBlock(shared, a.numAtoms);
+    const AtomBlock block = atomBlock(shared, a.numAtoms, a.atomsPerBlock);
     const LayerWeights<Real> &w = a.weights;
     loadRows(block, a.features, numFeatures, block.x);
     __syncthreads();
@@ -89,9 +91,12 @@ extern "C" __global__ void so3kAtomForward(AtomArguments<Real> a) {
         layerNorm(block, block.x, w.norm2Weight, w.norm2Bias, a.state.norm2, a.state.norm2InverseStd);
         __syncthreads();
     }
-    storeRows(block, block.x, numFeatures, a.features);
-    if (!a.last)
+    if (a.last) {
+        headsForward(block, a.heads);
+    } else {
+        storeRows(block, block.x, numFeatures, a.features);
         project(block, a.nextWeights, a.next);
+    }
 }
 
 } // namespace cuda

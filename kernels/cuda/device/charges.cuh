@@ -1,21 +1,22 @@
 // Charge conservation, and what the long range wants to know of each atom.
 #pragma once
 
-#include "cuda/device/atom_arguments.h"
 #include "cuda/device/math.cuh"
+#include "cuda/device/molecule_total.cuh"
 #include "cuda/device/shape.cuh"
 
 namespace so3krates {
 namespace cuda {
 
-// q = raw + (Q - sum raw)/N per molecule; dipole q x; ratio and polarizability. A thread per atom, any launch size.
+// q = raw + (Q - sum raw)/N per molecule; dipole q x; ratio and polarizability. A block of sumThreads threads or more
+// per chunk of a molecule.
 extern "C" __global__ void so3kConserveCharge(ChargeArguments<Real> a) {
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < a.numAtoms; i += gridDim.x * blockDim.x) {
-        double charge = 0;
-        if (a.rawCharge) {
-            const int m = a.molecule[i];
-            charge = a.rawCharge[i] + (a.totalCharge[m] - a.rawChargeSums[m]) / (a.offsets[m + 1] - a.offsets[m]);
-        }
+    const int begin = a.chunkStarts[blockIdx.x], end = a.chunkStarts[blockIdx.x + 1], m = a.molecule[begin];
+    double share = 0;
+    if (a.rawCharge.values)
+        share = (a.totalCharge[m] - moleculeTotal(a.rawCharge, m)) / moleculeSize(a.rawCharge, m);
+    for (int i = begin + threadIdx.x; i < end; i += blockDim.x) {
+        const double charge = a.rawCharge.values ? a.rawCharge.values[i] + share : 0;
         a.charge[i] = charge;
         a.chargeRounded[i] = Real(charge);
         for (int k = 0; k < 3; k++)

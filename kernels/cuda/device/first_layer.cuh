@@ -88,26 +88,11 @@ extern "C" __global__ void __launch_bounds__(32 * firstLayerWarps) so3kFirstLaye
         for (int kind = 0; kind < a.numKinds; kind++)
             message += s.kindSums[kind * numHeads + f / (numFeatures / numHeads)] *
                        a.values[(long long)a.example[kind] * numFeatures + f];
-        a.features[(long long)i * numFeatures + f] += message;
+        const long long number = (long long)i * numFeatures + f;
+        a.features[number] = a.initialFeatures[number] + message;
     }
     if (lane < numEuclidean)
         a.evAttended[(long long)i * numEuclidean + lane] = evMessage;
-}
-
-// products. A thread per number, any launch size; reads F numbers per atom, writes kinds times H.
-extern "C" __global__ void so3kFirstLayerProducts(FirstLayerArguments<Real> a) {
-    constexpr int width = numFeatures / numHeads;
-    const long long threads = (long long)gridDim.x * blockDim.x;
-    const long long numbers = (long long)a.atoms.numAtoms * a.numKinds * numHeads;
-    for (long long k = (long long)blockIdx.x * blockDim.x + threadIdx.x; k < numbers; k += threads) {
-        const int h = int(k % numHeads), kind = int(k / numHeads % a.numKinds);
-        const Real *gradient = a.messageGradient + k / numHeads / a.numKinds * numFeatures + h * width;
-        const Real *value = a.values + (long long)a.example[kind] * numFeatures + h * width;
-        Real sum = 0;
-        for (int f = 0; f < width; f++)
-            sum += gradient[f] * value[f];
-        a.products[k] = sum;
-    }
 }
 
 // forces [N][3] and strain [N][6] += the receiver's share.

@@ -21,14 +21,14 @@ template <class T> struct FirstLayerArguments {
     const int *kind;    // [N] numbered as they appear, so that sums over kinds have one order
     const int *example; // [kinds] an atom of this kind
     int numKinds, numSlots;
-    const T *values; // [N][F] v of the x attention, which depends on the kind alone
-    T *features;     // [N][F] x += message
-    T *evAttended;   // [N][M] written
+    const T *values;          // [N][F] v of the x attention, which depends on the kind alone
+    const T *initialFeatures; // [N][F] x at the layer's input
+    T *features;              // [N][F] x + message, written
+    T *evAttended;            // [N][M] written
     // the way back
-    const T *messageGradient; // [N][F]
-    const T *evGradient;      // [N][M] dE/d(evAttended)
-    T *products;              // [N][kinds][H] messageGradient . v per head; written by so3kFirstLayerProducts
-    double *forces, *strain;  // as in AttentionArguments
+    const T *evGradient;     // [N][M] dE/d(evAttended)
+    const T *products;       // [N][kinds][H] dE/d(message) . v per head, of so3kAtomBackward
+    double *forces, *strain; // as in AttentionArguments
 };
 
 } // namespace cuda

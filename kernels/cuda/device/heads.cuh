@@ -1,8 +1,9 @@
 // Output heads on the final features: energy, partial charges before charge conservation, Hirshfeld ratios.
-// One block of atomThreads threads per blockAtoms atoms.
+// Parts of so3kAtomForward and so3kAtomBackward of the last layer.
 #pragma once
 
 #include "cuda/device/dense.cuh"
+#include "cuda/device/molecule_total.cuh"
 
 namespace so3krates {
 namespace cuda {
@@ -16,7 +17,7 @@ __device__ inline void energyHead(const AtomBlock &block, const HeadArguments<Re
         return a < block.count ? w.energyScale[arguments.atomicNumbers[block.first + a]] : Real(0);
     };
     if (hidden) {
-        dense(block.x, numFeatures, w.energyHidden, w.energyHiddenBias, width, 1, block.a);
+        dense(block.rows, block.x, numFeatures, w.energyHidden, w.energyHiddenBias, width, 1, block.a);
         __syncthreads();
         forEachNumber(block, width, [&](long long, int a, int k, int place) {
             Real slope;
@@ -34,7 +35,7 @@ __device__ inline void energyHead(const AtomBlock &block, const HeadArguments<Re
     if (Real *seed = arguments.state.energySeed) {
         if (hidden) {
             __syncthreads();
-            dense(block.b, width, w.energyHiddenBack, nullptr, numFeatures, 1, block.a);
+            dense(block.rows, block.b, width, w.energyHiddenBack, nullptr, numFeatures, 1, block.a);
             __syncthreads();
             storeRows(block, block.a, numFeatures, seed);
         } else
@@ -57,7 +58,7 @@ __device__ inline void activateHead(const AtomBlock &block, Real *rows, int widt
 // p = w . act(W x + b) + b' + shift of the element.
 __device__ inline void chargeHead(const AtomBlock &block, const HeadArguments<Real> &arguments) {
     const HeadWeights<Real> &w = arguments.weights;
-    dense(block.x, numFeatures, w.chargeHidden, w.chargeHiddenBias, numFeatures, 1, block.a);
+    dense(block.rows, block.x, numFeatures, w.chargeHidden, w.chargeHiddenBias, numFeatures, 1, block.a);
     __syncthreads();
     activateHead(block, block.a, numFeatures, arguments.state.chargeSlope);
     __syncthreads();
@@ -76,11 +77,11 @@ constexpr int hirshfeldHidden = SO3K_HIRSHFELD_HIDDEN;
 // h = |shift + query . (W' act(W x + b) + b')| with shift and query of the element.
 __device__ inline void hirshfeldHead(const AtomBlock &block, const HeadArguments<Real> &arguments) {
     const HeadWeights<Real> &w = arguments.weights;
-    dense(block.x, numFeatures, w.hirshfeldHidden, w.hirshfeldHiddenBias, hirshfeldHidden, 1, block.a);
+    dense(block.rows, block.x, numFeatures, w.hirshfeldHidden, w.hirshfeldHiddenBias, hirshfeldHidden, 1, block.a);
     __syncthreads();
     activateHead(block, block.a, hirshfeldHidden, arguments.state.hirshfeldSlope);
     __syncthreads();
-    dense(block.a, hirshfeldHidden, w.hirshfeldOut, w.hirshfeldOutBias, hirshfeldHidden, 1, block.b);
+    dense(block.rows, block.a, hirshfeldHidden, w.hirshfeldOut, w.hirshfeldOutBias, hirshfeldHidden, 1, block.b);
     __syncthreads();
     for (int a = threadIdx.x / 32; a < block.count; a += blockDim.x / 32) {
         const int i = block.first + a, z = arguments.atomicNumbers[i];
@@ -97,7 +98,7 @@ __device__ inline void hirshfeldHead(const AtomBlock &block, const HeadArguments
 // block.x += dE/dx through the Hirshfeld ratios.
 __device__ inline void hirshfeldBackward(const AtomBlock &block, const HeadArguments<Real> &arguments) {
     const HeadWeights<Real> &w = arguments.weights;
-    for (int k = threadIdx.x; k < blockAtoms * hirshfeldHidden; k += blockDim.x) {
+    for (int k = threadIdx.x; k < block.rows * hirshfeldHidden; k += blockDim.x) {
         const int a = k / hirshfeldHidden, c = k - a * hirshfeldHidden, i = block.first + a;
         Real g = 0;
         if (a < block.count)
@@ -106,26 +107,22 @@ __device__ inline void hirshfeldBackward(const AtomBlock &block, const HeadArgum
         block.a[a * rowWidth + c] = g;
     }
     __syncthreads();
-    dense(block.a, hirshfeldHidden, w.hirshfeldOutBack, nullptr, hirshfeldHidden, 1, block.b);
+    dense(block.rows, block.a, hirshfeldHidden, w.hirshfeldOutBack, nullptr, hirshfeldHidden, 1, block.b);
     __syncthreads();
     forEachNumber(block, hirshfeldHidden, [&](long long number, int, int, int place) {
         block.b[place] = number >= 0 ? block.b[place] * arguments.state.hirshfeldSlope[number] : Real(0);
     });
     __syncthreads();
-    dense(block.b, hirshfeldHidden, w.hirshfeldHiddenBack, nullptr, numFeatures, 1, block.a);
+    dense(block.rows, block.b, hirshfeldHidden, w.hirshfeldHiddenBack, nullptr, numFeatures, 1, block.a);
     __syncthreads();
     addRows(block, block.a);
     __syncthreads();
 }
 #endif
 
-// Final features [N][F] -> network energy, raw charge and Hirshfeld ratio per atom, and what the way back needs.
-// Reads F numbers per atom, writes up to 2 F + Z; per block reads the heads' weights.
-extern "C" __global__ void so3kHeadsForward(HeadArguments<Real> a) {
-    SO3K_DYNAMIC_SHARED(Real, shared);
-    const AtomBlock block = atomBlock(shared, a.numAtoms);
-    loadRows(block, a.features, numFeatures, block.x);
-    __syncthreads();
+// Final features, rows block.x -> network energy, raw charge and Hirshfeld ratio per atom, and what the way back needs,
+// up to 2 F + Z numbers.
+__device__ inline void headsForward(const AtomBlock &block, const HeadArguments<Real> &a) {
     energyHead(block, a);
 #if SO3K_CHARGES
     chargeHead(block, a);
@@ -135,39 +132,41 @@ extern "C" __global__ void so3kHeadsForward(HeadArguments<Real> a) {
 #endif
 }
 
-// featureGradient [N][F] = dE/d(final features), evGradient [N][M] = 0. chargeGradient is dE/dq: charge conservation
-// takes its molecule's mean away.
-extern "C" __global__ void so3kHeadsBackward(HeadArguments<Real> a) {
-    SO3K_DYNAMIC_SHARED(Real, shared);
-    const AtomBlock block = atomBlock(shared, a.numAtoms);
-    for (int k = threadIdx.x; k < block.count * numEuclidean; k += blockDim.x)
-        a.evGradient[(long long)block.first * numEuclidean + k] = 0;
+#if SO3K_CHARGES
+// block.x += dE/dx through the charges. Charge conservation takes its molecule's mean away from dE/dq.
+__device__ inline void chargeBackward(const AtomBlock &block, const HeadArguments<Real> &a) {
+    const int lastMolecule = a.molecule[block.first + block.count - 1];
+    for (int m = a.molecule[block.first]; m <= lastMolecule; m++) {
+        const double mean = moleculeTotal(a.chargeGradient, m) / moleculeSize(a.chargeGradient, m);
+        for (int atom = threadIdx.x; atom < block.count; atom += blockDim.x)
+            if (a.molecule[block.first + atom] == m)
+                block.b[atom * rowWidth] = Real(a.chargeGradient.values[block.first + atom] - mean);
+    }
+    __syncthreads();
+    forEachNumber(block, numFeatures, [&](long long number, int atom, int f, int place) {
+        block.a[place] =
+            number < 0 ? Real(0) : block.b[atom * rowWidth] * a.weights.chargeOut[f] * a.state.chargeSlope[number];
+    });
+    __syncthreads();
+    dense(block.rows, block.a, numFeatures, a.weights.chargeHiddenBack, nullptr, numFeatures, 1, block.b);
+    __syncthreads();
+    addRows(block, block.b);
+    __syncthreads();
+}
+#endif
+
+// Rows block.x = dE/d(final features), complete afterwards.
+__device__ inline void headsBackward(const AtomBlock &block, const HeadArguments<Real> &a) {
     loadRows(block, a.state.energySeed, numFeatures, block.x);
 #if SO3K_CHARGES
-    if (a.chargeGradient) {
-        for (int atom = threadIdx.x; atom < block.count; atom += blockDim.x) {
-            const int i = block.first + atom, m = a.molecule[i];
-            const double mean = a.chargeGradientSums[m] / (a.offsets[m + 1] - a.offsets[m]);
-            block.b[atom * rowWidth] = Real(a.chargeGradient[i] - mean);
-        }
-        __syncthreads();
-        forEachNumber(block, numFeatures, [&](long long number, int atom, int f, int place) {
-            block.a[place] =
-                number < 0 ? Real(0) : block.b[atom * rowWidth] * a.weights.chargeOut[f] * a.state.chargeSlope[number];
-        });
-        __syncthreads();
-        dense(block.a, numFeatures, a.weights.chargeHiddenBack, nullptr, numFeatures, 1, block.b);
-        __syncthreads();
-        addRows(block, block.b);
-        __syncthreads();
-    }
+    if (a.chargeGradient.values)
+        chargeBackward(block, a);
 #endif
 #if SO3K_HIRSHFELD_HIDDEN > 0
     if (a.hirshfeldGradient)
         hirshfeldBackward(block, a);
 #endif
     __syncthreads();
-    storeRows(block, block.x, numFeatures, a.featureGradient);
 }
 
 } // namespace cuda

@@ -9,7 +9,7 @@ namespace cuda {
 
 constexpr double layerNormEpsilon = 1e-6;
 
-// x <- (x - mean)/std weight + bias on rows [blockAtoms][F]; keeps the normalised rows [N][F] and 1/std [N] unless
+// x <- (x - mean)/std weight + bias on rows [rows][F]; keeps the normalised rows [N][F] and 1/std [N] unless
 // these are null.
 __device__ inline void layerNorm(const AtomBlock &block, Real *rows, const Real *weight, const Real *bias,
                                  Real *normalised, Real *inverseStd) {
@@ -36,7 +36,7 @@ __device__ inline void layerNorm(const AtomBlock &block, Real *rows, const Real 
     }
 }
 
-// g <- dE/d(input) from g = dE/d(output), rows [blockAtoms][F].
+// g <- dE/d(input) from g = dE/d(output), rows [rows][F].
 __device__ inline void layerNormBackward(const AtomBlock &block, Real *rows, const Real *weight, const Real *normalised,
                                          const Real *inverseStd) {
     const int lane = threadIdx.x % 32;

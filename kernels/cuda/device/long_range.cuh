@@ -37,7 +37,7 @@ constexpr int longRangeRun = 8;
 
 // ke q_j [V(r) - V(r_lr) - (1 - S(r)) V'(r_lr) (r - r_lr)] with V(r) = erf(r/sigma)/r, that is, the pair's energy over
 // q_i; dE/dr is q_i times slope.
-__device__ inline Real electrostaticPair(const LongRangeArguments<Real> &a, Real r, Real chargeJ, Real &slope) {
+__device__ inline Real electrostaticPair(const PairArguments<Real> &a, Real r, Real chargeJ, Real &slope) {
     const Real inverse = 1 / r, scaled = r / a.sigma, gauss = exponential(-(scaled * scaled));
     const Real error = errorFunction(scaled);
     Real value = error * inverse;
@@ -56,7 +56,7 @@ __device__ inline Real electrostaticPair(const LongRangeArguments<Real> &a, Real
 // -E_h C6_ij S(r) [1/(R^6+p^6) + 10 s^2/(R^8+p^8) + 122.5 s^4/(R^10+p^10)] with C6_ij = c6 h_i h_j exactly: the
 // combination rule is homogeneous in each ratio. s and p depend on u = ((alpha_i + alpha_j)/2)^(1/7), so on h_i.
 // Energy, dE/dr and dE/dh_i.
-__device__ inline Real dispersionPair(const LongRangeArguments<Real> &a, Real r, Real c6, Real ratioI, Real ratioJ,
+__device__ inline Real dispersionPair(const PairArguments<Real> &a, Real r, Real c6, Real ratioI, Real ratioJ,
                                       Real mean, Real freePolarizabilityI, Real &slope, Real &ratioSlope) {
     constexpr double fine = 2.552796100231019; // alpha_fs^(-4/21)
     const Real toBohr = Real(1 / bohr);
@@ -88,7 +88,7 @@ __device__ inline Real dispersionPair(const LongRangeArguments<Real> &a, Real r,
     return factor * f * bracket;
 }
 
-__device__ inline void longRangePair(const LongRangeArguments<Real> &a, int i, int j, const double *shift,
+__device__ inline void longRangePair(const PairArguments<Real> &a, int i, int j, const double *shift,
                                      LongRangeSums<Real> &sums) {
     const double *xi = a.atoms.wrapped + 3LL * i, *xj = a.atoms.wrapped + 3LL * j;
     Real r[3]; // differences in double: atoms may be far from the origin
@@ -117,14 +117,9 @@ __device__ inline void longRangePair(const LongRangeArguments<Real> &a, int i, i
     addStrain(sums.strain, Real(0.5) * g, r);
 }
 
-// Per receiver: electrostatics and dispersion (half of each pair), dE/dq, dE/dh; its force, half of the strain. A warp
-// per receiver, lanes over its neighbors; sums in Real over longRangeRun pairs, in double beyond. Reads about 40
-// bytes per neighbor.
-extern "C" __global__ void so3kLongRange(LongRangeArguments<Real> a) {
-    const int lane = threadIdx.x % 32, i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
-    if (i >= a.atoms.numAtoms)
-        return;
-    LongRangeSums<double> sums;
+// A lane's share of receiver i: every 32nd of its neighbors. Sums in Real over longRangeRun pairs, in double beyond.
+// Reads about 40 bytes per neighbor.
+__device__ inline void longRangeOfLane(const PairArguments<Real> &a, int i, int lane, LongRangeSums<double> &sums) {
     LongRangeSums<Real> run;
     int inRun = 0;
     auto add = [&](int j, const double *shift) {
@@ -145,18 +140,6 @@ extern "C" __global__ void so3kLongRange(LongRangeArguments<Real> a) {
                 add(j, nullptr);
     }
     sums.take(run);
-    const double electrostatics = warpSum(sums.electrostatics), dispersion = warpSum(sums.dispersion);
-    const double charge = warpSum(sums.charge), ratio = warpSum(sums.ratio);
-    if (lane == 0) {
-        a.electrostaticEnergy[i] = electrostatics;
-        a.dispersionEnergy[i] = dispersion;
-        a.chargeGradient[i] = charge;
-        a.ratioGradient[i] = ratio;
-    }
-    if (a.forces)
-        addForce(lane, sums.force, a.forces + 3LL * i);
-    if (a.strain)
-        addStrainTotal(lane, sums.strain, a.strain + 6LL * i);
 }
 
 } // namespace cuda

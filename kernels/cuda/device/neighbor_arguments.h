@@ -28,15 +28,15 @@ struct ListStatus {
     int badBox;                                   // 1: so3kTakeBoxes met a box that cannot be used
     unsigned long long coincident;                // ~(receiver << 32 | sender) of the first coincident pair
     int nonFiniteEnergy; // of the evaluation before this build: molecules - (first with an energy that is no number)
+    int nonFiniteNow;    // the same of the present one
     int failed;          // 1: an evaluation that nobody watched has failed, and so do all such after it
     unsigned builds;     // so far, this one included; never zeroed: by it the host knows which build it is told of
-    int unused;
 };
 
 // Pairs closer than the cutoff plus a skin, kept over several steps: [N][capacity], sorted by sender, then image. An
 // image n is packed into one number (packImage) and belongs to the wraps of the step that made the candidates.
 struct Candidates {
-    int *count, *senders, *images;
+    int *count, *senders, *images;         // count: may be larger than the capacity, then the row is not all there
     int *unsortedSenders, *unsortedImages; // [N][capacity] rows of molecules with cells, before they are sorted
     double *positions;                     // [N][3] as given, when the candidates were made
     int *wraps;                            // [N][3] likewise
@@ -64,10 +64,10 @@ struct ListArguments {
     ListStatus *status;
     double shortCutoff, farCutoff, candidateCutoff;
     double largestMoveSquared; // candidates live until an atom has moved further; negative: for one build
-    int *stale;                // 1: the candidates are to be made anew in any case
+    int *stale;                // 1: the candidates are to be made anew in any case; zeroed by that
     // Rows longer than this are reported to the host: the capacities, or less where there is to be headroom.
     int reportedCandidates, reportedEdges, reportedFar;
-    int unused; // as in NeighborMatrix
+    int clears; // 1: so3kWrapAtoms, in one block, zeroes the status first
 };
 
 // so3kTakeBoxes

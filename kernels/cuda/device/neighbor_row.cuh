@@ -11,12 +11,14 @@ namespace cuda {
 __device__ inline int packImage(int n0, int n1, int n2) { return ((n0 + 512) * 1024 + n1 + 512) * 1024 + n2 + 512; }
 
 // The image of a candidate in this step's wraps, as an index into the molecule's shifts; -1 if it has none and is thus
-// outside every cutoff. Wraps change by the same for all images of a sender: the order of the row stays.
-__device__ inline int imageOfStep(const ListArguments &a, const SearchBox &box, int i, int j, int packed) {
+// outside every cutoff. Wraps change by the same for all images of a sender: the order of the row stays. wraps: when
+// the candidates were made.
+__device__ inline int imageOfStep(const ListArguments &a, const SearchBox &box, const int *wraps, int i, int j,
+                                  int packed) {
     int index = 0;
     for (int k = 0; k < 3; k++) {
         const long long atI = 3LL * i + k, atJ = 3LL * j + k;
-        const int sinceI = a.wraps[atI] - a.candidates.wraps[atI], sinceJ = a.wraps[atJ] - a.candidates.wraps[atJ];
+        const int sinceI = a.wraps[atI] - wraps[atI], sinceJ = a.wraps[atJ] - wraps[atJ];
         const int n = (packed >> (20 - 10 * k) & 1023) - 512 + sinceI - sinceJ;
         if (n < -box.range[k] || n > box.range[k])
             return -1;

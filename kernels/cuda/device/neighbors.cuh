@@ -2,10 +2,9 @@
 // images of the atom itself included. A build is a row of launches without the host in between:
 //   so3kTakeBoxes      neighbor_boxes.cuh, where boxes come from device memory
 //   so3kWrapAtoms      wraps, and decides whether the candidates are still good
-//   so3kCountCells ... neighbors_cells.cuh, molecules with many atoms only
-//   so3kFindCandidates pairs closer than cutoff + skin     } return at once if the candidates are still good
-//   so3kSortCandidates rows of molecules with cells        }
-//   so3kCompact        candidates inside the cutoffs: the lists
+//   so3kCountCells ... neighbors_cells.cuh, molecules with many atoms only; return at once if they are still good
+//   so3kListNeighbors  candidates, pairs closer than cutoff + skin, unless they are still good; those inside the
+//                      cutoffs: the lists
 // The lists depend on positions and boxes alone, not on when the candidates were made: wraps are those of the step,
 // rows are in one order, and a distance is taken in one way, which gives both directions of a pair the same.
 #pragma once
@@ -57,6 +56,14 @@ __device__ inline int visitImages(const ListArguments &a, const SearchBox &box, 
 // Positions inside the boxes. One thread per atom; 120 bytes of traffic each. An atom with an unusable position is
 // reported and put at the origin, so that everything after ends.
 extern "C" __global__ void so3kWrapAtoms(ListArguments a) {
+    if (a.clears) {
+        if (threadIdx.x == 0) {
+            ListStatus &s = *a.status;
+            s.rebuilt = s.candidatesNeeded = s.edgesNeeded = s.farNeeded = s.badAtom = s.badBox = 0;
+            s.coincident = 0;
+        }
+        __syncthreads();
+    }
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= a.atoms.numAtoms)
         return;
@@ -86,18 +93,13 @@ extern "C" __global__ void so3kWrapAtoms(ListArguments a) {
         a.atoms.wrapped[3LL * i + k] = wrapped[k];
         a.wraps[3LL * i + k] = wraps[k];
     }
-    if (*a.stale || !(moved <= a.largestMoveSquared))
+    if (*a.stale || a.candidates.count[i] > a.candidates.capacity || !(moved <= a.largestMoveSquared))
         atomicOr(&a.status->rebuilt, 1);
 }
 
-// Candidates of every atom. A warp per receiver: its lanes look at one sender or one cell each, count, and write from
-// where the lower lanes end. Reads 24 bytes per pair looked at, twice.
-extern "C" __global__ void so3kFindCandidates(ListArguments a) {
-    const int lane = threadIdx.x % 32, i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
-    if (i >= a.atoms.numAtoms || !a.status->rebuilt)
-        return;
-    const int molecule = a.atoms.molecule[i];
-    const SearchBox &box = a.boxes[molecule];
+// Candidates of receiver i, by a warp: its lanes look at one sender or one cell each, count, and write from where the
+// lower lanes end. Reads 24 bytes per pair looked at, twice.
+__device__ inline void findCandidates(const ListArguments &a, const SearchBox &box, int molecule, int i, int lane) {
     const int begin = box.useCells ? 0 : a.atoms.offsets[molecule];
     const int end = box.useCells ? numNeighborCells(box) : a.atoms.offsets[molecule + 1];
     const long long row = (long long)i * a.candidates.capacity;
@@ -125,19 +127,17 @@ extern "C" __global__ void so3kFindCandidates(ListArguments a) {
     if (lane == 0) {
         if (count > a.reportedCandidates)
             atomicMax(&a.status->candidatesNeeded, count);
-        a.candidates.count[i] = min(count, a.candidates.capacity);
+        a.candidates.count[i] = count;
     }
+    __syncwarp();
 }
 
-// Sorts the rows of molecules with cells by sender, then image: an entry's place is the number of smaller ones. A warp
-// per receiver; reads a row of n entries n/32 times from the cache.
-extern "C" __global__ void so3kSortCandidates(ListArguments a) {
-    const int lane = threadIdx.x % 32, i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
-    if (i >= a.atoms.numAtoms || !a.status->rebuilt || !a.boxes[a.atoms.molecule[i]].useCells)
-        return;
+// Sorts the row of a molecule with cells by sender, then image: an entry's place is the number of smaller ones. By a
+// warp; reads a row of n entries n/32 times from the cache.
+__device__ inline void sortCandidates(const ListArguments &a, int i, int lane) {
     const long long row = (long long)i * a.candidates.capacity;
     const int *senders = a.candidates.unsortedSenders + row, *images = a.candidates.unsortedImages + row;
-    const int count = a.candidates.count[i];
+    const int count = min(a.candidates.count[i], a.candidates.capacity);
     for (int e = lane; e < count; e += 32) {
         int place = 0;
         for (int other = 0; other < count; other++)
@@ -145,6 +145,7 @@ extern "C" __global__ void so3kSortCandidates(ListArguments a) {
         a.candidates.senders[row + place] = senders[e];
         a.candidates.images[row + place] = images[e];
     }
+    __syncwarp();
 }
 
 // One of the two lists that a receiver's candidates are divided into.
@@ -165,27 +166,37 @@ __device__ inline void finishRow(const NeighborMatrix &list, int i, int count, i
     list.count[i] = min(count, list.capacity);
 }
 
-// The lists: candidates inside the cutoffs. A warp per receiver, lanes over its candidates; reads 32 bytes and writes
-// up to 16 bytes per candidate.
-extern "C" __global__ void so3kCompact(ListArguments a) {
+// The lists: candidates, made anew if need be, inside the cutoffs. A warp per receiver, lanes over its candidates; reads
+// 32 bytes and writes up to 16 bytes per candidate.
+extern "C" __global__ void so3kListNeighbors(ListArguments a) {
     const int lane = threadIdx.x % 32, i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
     if (i >= a.atoms.numAtoms)
         return;
     if (i == 0 && lane == 0) {
-        *a.stale = a.status->candidatesNeeded > a.candidates.capacity; // then they are not all there
+        *a.stale = 0;
+        a.status->nonFiniteEnergy = a.status->nonFiniteNow;
+        a.status->nonFiniteNow = 0;
         a.status->builds++;
     }
-    const SearchBox &box = a.boxes[a.atoms.molecule[i]];
+    const int molecule = a.atoms.molecule[i];
+    const SearchBox &box = a.boxes[molecule];
+    const int *wraps = a.candidates.wraps;
+    if (a.status->rebuilt) {
+        wraps = a.wraps; // those of the candidates are being written, by other warps, too
+        findCandidates(a, box, molecule, i, lane);
+        if (box.useCells)
+            sortCandidates(a, i, lane);
+    }
     const double *shifts = a.atoms.shifts + 3LL * box.firstImage;
     const long long row = (long long)i * a.candidates.capacity;
-    const int numCandidates = a.candidates.count[i];
+    const int numCandidates = min(a.candidates.count[i], a.candidates.capacity);
     int numEdges = 0, numFar = 0;
     for (int base = 0; base < numCandidates; base += 32) {
         bool isEdge = false, isFar = false;
         int sender = 0, image = 0;
         if (base + lane < numCandidates) {
             sender = a.candidates.senders[row + base + lane];
-            image = imageOfStep(a, box, i, sender, a.candidates.images[row + base + lane]);
+            image = imageOfStep(a, box, wraps, i, sender, a.candidates.images[row + base + lane]);
             double square = 0;
             for (int k = 0; k < 3 && image >= 0; k++) {
                 const double r =

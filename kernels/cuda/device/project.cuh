@@ -1,4 +1,4 @@
-// q, k, v from the features and back. One block of atomThreads threads per blockAtoms atoms.
+// q, k, v from the features and back.
 #pragma once
 
 #include "cuda/device/dense.cuh"
@@ -12,11 +12,11 @@ __device__ inline void project(const AtomBlock &block, const LayerWeights<Real> 
                                const LayerState<Real> &state) {
     Real *const values[5] = {state.queryX, state.keyX, state.queryEv, state.keyEv, state.valueX};
     Real *const slopes[5] = {state.queryXSlope, state.keyXSlope, state.queryEvSlope, state.keyEvSlope, nullptr};
-#pragma unroll
+#pragma unroll 1 // fewer registers
     for (int p = 0; p < 5; p++) {
         const int blocks = p == 2 || p == 3 ? numDegrees : numHeads, width = numFeatures / blocks;
         Real *const rows = p % 2 == 0 ? block.a : block.b; // in turn: one barrier each is enough
-        dense(block.x, width, weights.project[p], nullptr, width, blocks, rows);
+        dense(block.rows, block.x, width, weights.project[p], nullptr, width, blocks, rows);
         __syncthreads();
         forEachNumber(block, numFeatures, [&](long long number, int, int, int place) {
             if (number < 0)
@@ -44,29 +44,25 @@ extern "C" __global__ void so3kStart(StartArguments<Real> a) {
 // reads 3 F^2/H + 2 F^2/D weights per block.
 extern "C" __global__ void so3kProject(ProjectArguments<Real> a) {
     SO3K_DYNAMIC_SHARED(Real, shared);
-    const AtomBlock block = atomBlock(shared, a.numAtoms);
+    const AtomBlock block = atomBlock(shared, a.numAtoms, a.atomsPerBlock);
     loadRows(block, a.features, numFeatures, block.x);
     __syncthreads();
     project(block, a.weights, a.state);
 }
 
-// The transpose: featureGradient += W^T (gradient times slope) for q_x, k_x, q_ev, k_ev, v_x; evGradient +=
-// evInGradient. Reads 6 F (10 F with slopes) and writes F numbers per atom.
-extern "C" __global__ void so3kProjectBackward(ProjectArguments<Real> a) {
-    SO3K_DYNAMIC_SHARED(Real, shared);
-    const AtomBlock block = atomBlock(shared, a.numAtoms);
+// The transpose: rows block.x = featureGradient + W^T (gradient times slope) for q_x, k_x, q_ev, k_ev, v_x of the next
+// layer, complete afterwards; evGradient += evInGradient. Reads 6 F (10 F with slopes) numbers per atom.
+__device__ inline void projectBackward(const AtomBlock &block, const AtomArguments<Real> &a) {
     for (int k = threadIdx.x; k < block.count * numEuclidean; k += blockDim.x) {
         const long long m = (long long)block.first * numEuclidean + k;
         a.evGradient[m] += a.evInGradient[m];
     }
-    if (!a.featuresMatter)
-        return;
     const Real *const gradients[5] = {a.queryXGradient, a.keyXGradient, a.queryEvGradient, a.keyEvGradient,
                                       a.valueXGradient};
-    const Real *const slopes[5] = {a.state.queryXSlope, a.state.keyXSlope, a.state.queryEvSlope, a.state.keyEvSlope,
+    const Real *const slopes[5] = {a.next.queryXSlope, a.next.keyXSlope, a.next.queryEvSlope, a.next.keyEvSlope,
                                    nullptr};
     loadRows(block, a.featureGradient, numFeatures, block.x);
-#pragma unroll
+#pragma unroll 1 // fewer registers
     for (int p = 0; p < 5; p++) {
         const int blocks = p == 2 || p == 3 ? numDegrees : numHeads, width = numFeatures / blocks;
         forEachNumber(block, numFeatures, [&](long long number, int, int, int place) {
@@ -76,12 +72,18 @@ extern "C" __global__ void so3kProjectBackward(ProjectArguments<Real> a) {
             block.a[place] = g;
         });
         __syncthreads();
-        dense(block.a, width, a.weights.projectBack[p], nullptr, width, blocks, block.b);
+        dense(block.rows, block.a, width, a.nextWeights.projectBack[p], nullptr, width, blocks, block.b);
         __syncthreads();
         addRows(block, block.b);
     }
     __syncthreads();
-    storeRows(block, block.x, numFeatures, a.featureGradient);
+}
+
+// The first layer's evGradient where its ev depends on the positions. A thread per number.
+extern "C" __global__ void so3kAddEuclidean(AddArguments<Real> a) {
+    const long long k = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (k < a.numbers)
+        a.rows[k] += a.others[k];
 }
 
 } // namespace cuda

@@ -30,38 +30,30 @@ __device__ inline double zblPair(const ZblArguments &a, int zi, int zj, double d
     return coulomb * s * f * screening;
 }
 
-// energy [N]: half of each pair of the receiver; its whole force, half of the strain. A warp per receiver, lanes over
-// its neighbors; reads the list once, 3 doubles per neighbor.
-extern "C" __global__ void so3kZbl(ZblArguments a) {
-    const int lane = threadIdx.x % 32, i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
-    if (i >= a.atoms.numAtoms)
-        return;
-    const double *xi = a.atoms.wrapped + 3LL * i;
-    const double *shifts = a.atoms.shifts + 3LL * a.atoms.firstImage[a.atoms.molecule[i]];
-    double energy = 0, gradient[3] = {0, 0, 0}, strain[6] = {0, 0, 0, 0, 0, 0};
+// The energy of receiver i: half of each of its pairs that this lane looks at; adds their whole force, half of the
+// strain. Lanes of a warp over its neighbors; reads the list once, 3 doubles per neighbor.
+__device__ inline double zblOfLane(const ZblArguments &a, const Atoms &atoms, int i, int lane, double force[3],
+                                   double strain[6]) {
+    const double *xi = atoms.wrapped + 3LL * i;
+    const double *shifts = atoms.shifts + 3LL * atoms.firstImage[atoms.molecule[i]];
+    double energy = 0;
     for (int k = lane; k < a.edges.count[i]; k += 32) {
         const long long edge = (long long)i * a.edges.capacity + k;
         const int j = a.edges.senders[edge];
-        const double *xj = a.atoms.wrapped + 3LL * j, *shift = shifts + 3LL * a.edges.images[edge];
+        const double *xj = atoms.wrapped + 3LL * j, *shift = shifts + 3LL * a.edges.images[edge];
         const double r[3] = {xj[0] - xi[0] + shift[0], xj[1] - xi[1] + shift[1], xj[2] - xi[2] + shift[2]};
         const double square = r[0] * r[0] + r[1] * r[1] + r[2] * r[2];
         if (square >= zblSwitchEnd * zblSwitchEnd)
             continue;
         const double d = squareRoot(square);
         double slope;
-        energy += 0.5 * zblPair(a, a.atoms.atomicNumbers[i], a.atoms.atomicNumbers[j], d, slope);
+        energy += 0.5 * zblPair(a, atoms.atomicNumbers[i], atoms.atomicNumbers[j], d, slope);
         const double g = slope / d;
         for (int x = 0; x < 3; x++)
-            gradient[x] += g * r[x];
+            force[x] += g * r[x];
         addStrain(strain, 0.5 * g, r);
     }
-    energy = warpSum(energy);
-    if (lane == 0)
-        a.energy[i] = energy;
-    if (a.forces)
-        addForce(lane, gradient, a.forces + 3LL * i);
-    if (a.strain)
-        addStrainTotal(lane, strain, a.strain + 6LL * i);
+    return energy;
 }
 
 } // namespace cuda

@@ -153,46 +153,75 @@ void NvidiaDevice::clear(void *target, size_t bytes) {
     driver->check(driver->memsetD8Async(address(target), 0, bytes, queue), "cuMemsetD8Async");
 }
 
-// Page-locked memory, which copies do not wait for, and an event behind the copy.
+// Page-locked memory, which copies do not wait for, a stream for the copy and an event behind it. In a recording the
+// copy is a branch of the graph.
 class NvidiaDevice::HostCopy : public Notice {
 public:
     HostCopy(const NvidiaDevice &device, size_t bytes) : device(device), d(*device.driver), bytes(bytes) {
         ContextScope scope(d, device.context);
-        d.check(d.memAllocHost(&memory, bytes), "cuMemAllocHost");
-        std::memset(memory, 0, bytes);
-        const CUresult result = d.eventCreate(&event, CU_EVENT_DISABLE_TIMING);
-        if (result != CUDA_SUCCESS)
-            d.memFreeHost(memory);
-        d.check(result, "cuEventCreate");
+        try {
+            d.check(d.memAllocHost(&memory, bytes), "cuMemAllocHost");
+            std::memset(memory, 0, bytes);
+            for (CUevent *event : {&before, &copied, &after})
+                d.check(d.eventCreate(event, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+            d.check(d.streamCreate(&beside, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
+        } catch (...) {
+            release();
+            throw;
+        }
     }
     ~HostCopy() override {
         try {
             ContextScope scope(d, device.context);
-            d.eventDestroy(event);
-            d.memFreeHost(memory);
+            release();
         } catch (const DeviceError &) {
             // as in the device's destructor
         }
     }
     void post(const void *source) override {
         ContextScope scope(d, device.context);
-        d.check(d.memcpyDtoHAsync(memory, address(source), bytes, device.queue), "cuMemcpyDtoHAsync");
+        record(before, device.queue);
+        d.check(d.streamWaitEvent(beside, before, 0), "cuStreamWaitEvent");
+        isBeside = !device.isRecording;
+        d.check(d.memcpyDtoHAsync(memory, address(source), bytes, beside), "cuMemcpyDtoHAsync");
         // Recorded without the flag, the event would only order the graph's own nodes.
-        const unsigned flags = device.isRecording ? CU_EVENT_RECORD_EXTERNAL : CU_EVENT_RECORD_DEFAULT;
-        d.check(d.eventRecord(event, device.queue, flags), "cuEventRecord");
+        record(copied, beside, device.isRecording ? CU_EVENT_RECORD_EXTERNAL : CU_EVENT_RECORD_DEFAULT);
+        record(after, beside);
+    }
+    void join() override {
+        if (!device.isRecording && !isBeside)
+            return; // posted in a recording that came to nothing, if at all
+        ContextScope scope(d, device.context);
+        d.check(d.streamWaitEvent(device.queue, after, 0), "cuStreamWaitEvent");
+        isBeside = false;
     }
     const void *wait() override {
         ContextScope scope(d, device.context);
-        d.check(d.eventSynchronize(event), "cuEventSynchronize");
+        d.check(d.eventSynchronize(copied), "cuEventSynchronize");
         return memory;
     }
 
 private:
+    void record(CUevent event, CUstream stream, unsigned flags = CU_EVENT_RECORD_DEFAULT) {
+        d.check(d.eventRecord(event, stream, flags), "cuEventRecord");
+    }
+    void release() noexcept {
+        if (beside != nullptr)
+            d.streamDestroy(beside);
+        for (CUevent event : {before, copied, after})
+            if (event != nullptr)
+                d.eventDestroy(event);
+        if (memory != nullptr)
+            d.memFreeHost(memory);
+    }
+
     const NvidiaDevice &device;
     const Driver &d;
     size_t bytes;
     void *memory = nullptr;
-    CUevent event = nullptr;
+    CUstream beside = nullptr;
+    CUevent before = nullptr, copied = nullptr, after = nullptr;
+    bool isBeside = false; // a copy that was not recorded
 };
 
 std::unique_ptr<Notice> NvidiaDevice::notice(size_t bytes) { return std::make_unique<HostCopy>(*this, bytes); }
