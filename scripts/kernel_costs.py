@@ -1,9 +1,9 @@
 """What each CUDA kernel computes and moves per atom, counted from its formulas, and what that allows on a GPU.
 
 Prints tables in Markdown (docs/cuda.md has them for SO3LR in water). Nothing is measured: the times of the first are
-the least that the GPU's arithmetic, its instruction issue (tiled attention alone), its L2 cache and its memory allow one
-after the other, for many atoms. The others are what small systems take: launches one after the other, and how long the
-per-atom kernels keep a multiprocessor.
+the least that the GPU's arithmetic, its instruction issue (tiled attention alone), its L2 cache and its memory allow
+one after the other, for many atoms. The others are what small systems take: launches one after the other, and how long
+the per-atom kernels keep a multiprocessor.
 
     python scripts/kernel_costs.py                                   # SO3LR in water: 38 and 720 neighbors, H200
     python scripts/kernel_costs.py run7.safetensors --edges 50 --pairs 900 --kinds 4

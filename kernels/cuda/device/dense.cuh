@@ -55,9 +55,9 @@ __device__ inline void denseByColumns(const Real *in, int ins, const Real *weigh
     }
 }
 
-// A warp owns `together` tiles of 16 columns, for all atoms, in tiles of 8: columns are the rows of A, atoms the columns
-// of B (tensor.cuh). Weights as in dense_layout.h, rows of atoms without bank conflicts (atomRowWidth); `deep` steps of 8
-// rows of weights are read ahead of their use.
+// A warp owns `together` tiles of 16 columns, for all atoms, in tiles of 8: columns are the rows of A, atoms the
+// columns of B (tensor.cuh). Weights as in dense_layout.h, rows of atoms without bank conflicts (atomRowWidth); `deep`
+// steps of 8 rows of weights are read ahead of their use.
 template <int atomTiles, int together, int deep>
 __device__ inline void denseByTiles(const Real *in, int ins, const Real *weight, const Real *bias, int outs, int blocks,
                                     Real *out) {
@@ -185,8 +185,8 @@ __device__ inline void denseOf(const Real *in, int ins, const Real *weight, cons
 // For each of the block's atoms a and columns o of `blocks` blocks: out[a][o] = bias[o] + sum_k in[a][k] weight[k][o],
 // where block b of the columns reads block b of `in`. atoms: rows of the block, one of what atomsPerBlock() says; sums
 // have the same order for each. in, out: different rows in shared memory, the former complete before the call; weight:
-// global, [blocks][ins][outs], on tensor cores in the layout of dense_layout.h; bias: [blocks * outs] or null. The caller synchronises. One function for all products:
-// written out wherever it is called, it takes minutes to compile.
+// global, [blocks][ins][outs], on tensor cores in the layout of dense_layout.h; bias: [blocks * outs] or null. The
+// caller synchronises. One function for all products: written out wherever it is called, it takes minutes to compile.
 __device__ __noinline__ void dense(int atoms, const Real *in, int ins, const Real *weight, const Real *bias, int outs,
                                    int blocks, Real *out) {
     if constexpr (mostAtoms > 8)

@@ -166,8 +166,8 @@ __device__ inline void finishRow(const NeighborMatrix &list, int i, int count, i
     list.count[i] = min(count, list.capacity);
 }
 
-// The lists: candidates, made anew if need be, inside the cutoffs. A warp per receiver, lanes over its candidates; reads
-// 32 bytes and writes up to 16 bytes per candidate.
+// The lists: candidates, made anew if need be, inside the cutoffs. A warp per receiver, lanes over its candidates;
+// reads 32 bytes and writes up to 16 bytes per candidate.
 extern "C" __global__ void so3kListNeighbors(ListArguments a) {
     const int lane = threadIdx.x % 32, i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;
     if (i >= a.atoms.numAtoms)

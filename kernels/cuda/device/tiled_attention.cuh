@@ -15,6 +15,7 @@
 #include "cuda/device/half_tensor.cuh"
 #include "cuda/device/tensor.cuh"
 #include "cuda/device/tile_layout.h"
+#include "cuda/device/warp.cuh"
 
 namespace so3krates {
 namespace cuda {
@@ -135,7 +136,7 @@ __device__ inline Real halfUnscale(int exponent) { return powerOfTwo(exponent - 
 
 // The exponent of the largest number of a warp.
 __device__ inline int largestExponent(float largest) {
-    const unsigned bits = __reduce_max_sync(0xffffffffu, unsigned(__float_as_int(largest)));
+    const unsigned bits = warpLargest(unsigned(__float_as_int(largest)));
     const int exponent = int(bits >> 23);
     return exponent > 16 ? exponent : 16; // so that the scale has an exponent, too
 }

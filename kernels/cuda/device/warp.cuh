@@ -11,6 +11,17 @@ template <class T> __device__ inline T warpSum(T value) {
     return value;
 }
 
+// The largest, in every lane.
+__device__ inline unsigned warpLargest(unsigned value) {
+#if SO3K_EMULATION || __CUDA_ARCH__ >= 800
+    return __reduce_max_sync(0xffffffffu, value);
+#else
+    for (int distance = 16; distance > 0; distance /= 2)
+        value = max(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    return value;
+#endif
+}
+
 // strain (xx, yy, zz, yz, xz, xy) += g r r
 template <class T> __device__ inline void addStrain(T strain[6], T g, const T r[3]) {
     strain[0] += g * r[0] * r[0];

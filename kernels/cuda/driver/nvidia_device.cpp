@@ -37,9 +37,9 @@ std::shared_ptr<NvidiaDevice> NvidiaDevice::open(const Macros &macros, const Nvi
                           std::to_string(opened->capability / 10) + "." + std::to_string(opened->capability % 10) +
                           "; 7.0 or newer is needed (Volta, 2017)");
     opened->tensorCores = opened->capability >= 80 && wantTensorCores();
-    driver.check(driver.deviceGetAttribute(&opened->multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
-                                           opened->device),
-                 "cuDeviceGetAttribute");
+    driver.check(
+        driver.deviceGetAttribute(&opened->multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, opened->device),
+        "cuDeviceGetAttribute");
     opened->compiled = compiledKernels(macros, driver.version(), opened->capability);
     ContextScope scope(driver, opened->context);
     driver.check(driver.moduleLoadData(&opened->module, opened->compiled->code.c_str()), "cuModuleLoadData");
