@@ -1,9 +1,9 @@
 // The edge filters of the tiled attention kernels: w = (joint radial functions, hidden units of the spherical network)
 // x weights on tensor cores, for the edges of a receiver in tiles of 8.
 //
-// A block is a receiver, a warp a head of the x attention or a degree of the ev attention. Lane 4 g + t of a warp holds
-// the features 4 g to 4 g + 3 of the warp's 32, of the edges 2 t and 2 t + 1 of every tile: rows of q, k and v are read
-// in runs of 128 bytes, sums over features are three shuffles, and coefficients never leave the warp.
+// A block takes receivers one by one; a warp is a head of the x attention or a degree of the ev attention. Lane 4 g + t
+// of a warp holds the features 4 g to 4 g + 3 of the warp's 32, of the edges 2 t and 2 t + 1 of every tile: rows of q, k
+// and v are read in runs of 128 bytes, sums over features are three shuffles, and coefficients never leave the warp.
 //
 // Per edge (F = 128, S = 32): 48 x 6 numbers of the joint table read, against 12 F of the table of all features, and
 // 80 x 256 multiply-adds in three FP16 products each (half_tensor.cuh).
