@@ -131,7 +131,7 @@ def test_kernels_have_few_conflicts(monkeypatch):
     monkeypatch.setenv("SO3KRATES_TENSOR_CORES", "0")
     counts = bank_conflicts.count_evaluation("single", "water", "so3lr")
     kernels = {c.kernel for c in counts}
-    assert {"so3kAttentionForward", "so3kAttentionBackward", "so3kAtomForward", "so3kHeadsBackward"} <= kernels
+    assert {"so3kAttentionForward", "so3kAttentionBackward", "so3kAtomForward", "so3kAtomBackward"} <= kernels
     for kernel in kernels:
         total = bank_conflicts.added([c for c in counts if c.kernel == kernel], kernel)
         assert total.excess <= 0.05 * total.ideal, kernel

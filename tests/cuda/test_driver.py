@@ -316,7 +316,7 @@ def test_notice(device, driver):
         assert notice.wait(16) == text
         assert device.download(source, 24) == text + bytes(8)
     device.release(source)
-    del graph, notice
+    del graph, work, notice
     assert "host memory" not in driver.leaks and "events" not in driver.leaks
 
 
