@@ -26,7 +26,8 @@ void launchPerAtom(Device &device, const char *kernel, int threads, const Argume
     device.launch(kernel, size, &arguments, sizeof(arguments));
 }
 
-// As many blocks as run at once: they take all receivers between them.
+// As many blocks as run at once (one less per multiprocessor with 64 features where it has 100 kB of shared memory):
+// they take all receivers between them.
 template <class Arguments>
 void launchTiled(Device &device, const char *kernel, const Hyperparameters &hyper, const Arguments &arguments) {
     const int threads = tiledThreads(hyper.numHeads, hyper.numDegrees());

@@ -141,9 +141,9 @@ void ModelArrays<T>::addTiles(const Model &model, const RadialTable *table, int 
     if (!std::is_same<T, float>::value || !device->hasTensorCores() || !wantTensorCores() || !haveTiles(h, table))
         return;
     const JointRadialBasis joint = makeJointRadialBasis(model, layer, table->grid);
-    if (!(joint.error <= TileWeights::bound))
-        return;
     const TileWeights tiles(model, layer, joint, w.spherical0[0]);
+    if (!(tiles.error <= TileWeights::bound))
+        return;
     w.jointTable = put(joint.pieces);
     w.tileRows = put(tiles.rows);
     w.tileUnscale = T(tiles.unscale);

@@ -57,6 +57,24 @@ double largestFunction(const JointRadialBasis &joint) {
     return size;
 }
 
+// Largest error of the functions from jointSplit on, rounded to FP16, on the grid.
+double roundingError(const JointRadialBasis &joint, double scale) {
+    auto rounded = [](double x, double scale) { return halfValue(halfBits(float(x * scale))) / scale; };
+    const size_t interval = size_t(RadialTable::order) * JointRadialBasis::size;
+    double error = 0;
+    for (size_t first = 0; first < joint.pieces.size(); first += interval)
+        for (const std::vector<double> &weights : joint.weights)
+            for (size_t row = 0; row < weights.size(); row += JointRadialBasis::size) {
+                double sum = 0;
+                for (int k = jointSplit; k < JointRadialBasis::size; k++) {
+                    const double function = joint.pieces[first + k], weight = weights[row + k];
+                    sum += rounded(function, 1024) * rounded(weight, scale) - function * weight;
+                }
+                error = std::max(error, std::abs(sum));
+            }
+    return error;
+}
+
 } // namespace
 
 bool haveTiles(const Hyperparameters &hyper, const RadialTable *table) {
@@ -87,6 +105,7 @@ TileWeights::TileWeights(const Model &model, int layer, const JointRadialBasis &
     }
     const double scale = size > 0 ? std::exp2(std::floor(std::log2(largestHalf / size))) : 1;
     unscale = 1 / scale;
+    error = joint.error + (joint.rms > 0 ? roundingError(joint, scale) / joint.rms : 0);
     for (int filter = 0; filter < 2; filter++)
         for (int first = 0; first < F; first += tileWidth) {
             for (int step = 0; step < forwardSteps(S); step++)

@@ -64,9 +64,11 @@ JointRadialBasis makeJointRadialBasis(const Model &model, int layer, const Radia
         noise = std::max(noise, 1e-24 * product(nodes, nodes, weight));
     for (const Nodes &nodes : rest)
         for (size_t n = 0; n < nodes.size(); n += perNode)
-            squares += nodes[n] * nodes[n];
-    const double points = intervals + 1, rms = std::sqrt(squares / (points * numFunctions));
+            squares += nodes[n] * nodes[n] * grid.width(int(n / perNode));
+    const double points = intervals + 1, range = grid.start(intervals) * grid.inverseStep;
+    const double rms = std::sqrt(squares / (range * numFunctions)); // over distances
     JointRadialBasis basis;
+    basis.rms = rms;
     for (auto &weights : basis.weights)
         weights.assign(size_t(F) * JointRadialBasis::size, 0.0);
     basis.pieces.assign(size_t(intervals) * RadialTable::order * JointRadialBasis::size, 0.0);

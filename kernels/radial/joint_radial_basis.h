@@ -12,6 +12,7 @@ namespace so3krates {
 struct JointRadialBasis {
     static constexpr int size = 48; // SO3LR: deviates by less than 1e-6 of the networks' rms
     double error = 0; // largest deviation from the networks on the grid, relative to their rms; biases left out
+    double rms = 0;   // of the networks
     std::vector<double> pieces;     // [interval][RadialTable::order][size] powers of t, as in the table
     std::vector<double> weights[2]; // filter x, ev: [F][size], without bias
 };

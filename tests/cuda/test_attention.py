@@ -297,7 +297,7 @@ def test_shapes_too_wide_for_a_gpu_are_refused(emulated):
 
 
 def test_tiles_sanitized(sanitized):
-    sanitized(__file__, "-k", "tiles and small_float")
+    sanitized(__file__, "-k", "(tiles and small_float) or tiles_of or tiles_scale")
 
 
 @pytest.mark.long

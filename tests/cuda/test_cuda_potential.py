@@ -224,7 +224,7 @@ def test_charges_of_a_molecule_of_several_chunks(emulated, tmp_path):
     assert abs(result.partial_charges.sum() - 1) < 1e-10
     assert error(result.partial_charges, expected.partial_charges) < 1e-5
     assert error(result.forces, expected.forces) < 2e-5 * np.abs(expected.forces).max()
-    assert np.abs(expected.partial_charges.sum() - expected.partial_charges).max() > 0.1
+    assert np.abs(expected.partial_charges).max() > 0.1
 
 
 @pytest.mark.parametrize(("shape", "hyper"), [("small_float", SMALL), ("odd_double", ODD)])
@@ -277,7 +277,8 @@ def test_first_layer_by_kinds_of_atoms(emulated, so3lr):
         atoms = slice(3 * molecule, 3 * molecule + 3)
         for other in (expected, exact):
             assert abs(result.energy - other.energies[molecule]) < 5e-6
-            # up to 6 eV/Å; the general kernels and the CPU in single precision are wrong by as much
+            # Up to 6 eV/Å and 4 eV: the CPU in single precision is wrong by 9e-6 and 6e-6, the general kernels by 1.0e-5
+            # and 8e-6, the tiled ones by 1.7e-5 and 1.1e-5.
             assert error(result.forces, other.forces[atoms]) < 1e-5 + 2e-6 * np.abs(other.forces[atoms]).max()
             virial = other.virials[molecule]
             assert error(result.virial, virial) < 1e-5 + 2e-6 * np.abs(virial).max()

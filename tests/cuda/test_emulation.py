@@ -36,8 +36,10 @@ def test_half_precision_is_that_of_numpy(module):
     np.testing.assert_array_equal(module.half_bits(values[finite]), bits[finite])
     rng = np.random.default_rng(0)
     between = (rng.normal(size=100_000) * 2.0 ** rng.integers(-30, 18, 100_000)).astype(np.float32)
-    halves = (values[finite][:-1] + np.nextafter(values[finite][:-1], np.float32(0))) / 2
-    for numbers in (between, halves, np.float32([65519.99, 65520, np.inf, -np.inf])):
+    positive = values[:0x7C00]  # in order
+    halves = (positive[:-1] + positive[1:]) / 2
+    assert (halves.astype(np.float16) != positive[:-1]).any() and (halves.astype(np.float16) != positive[1:]).any()
+    for numbers in (between, halves, -halves, np.float32([65519.99, 65520, np.inf, -np.inf])):
         with np.errstate(over="ignore"):
             expected = numbers.astype(np.float16)
         np.testing.assert_array_equal(module.half_bits(numbers), expected.view(np.uint16))

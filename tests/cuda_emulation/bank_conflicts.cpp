@@ -243,7 +243,9 @@ std::vector<AccessCount> takeAccessCounts() {
         const auto &[kernel, instruction] = key;
         int choice = 0;
         while (!total.pieces[choice].joined || !total.pieces[choice].aligned)
-            choice++;
+            if (++choice == 3)
+                throw KernelError(kernel + " accesses shared memory in " + std::to_string(instruction.bytes) +
+                                  " bytes at an address that is not a multiple of that");
         Dl_info library;
         dladdr(reinterpret_cast<void *>(instruction.site), &library);
         counts.push_back({kernel, instruction.site - reinterpret_cast<uintptr_t>(library.dli_fbase), library.dli_fname,

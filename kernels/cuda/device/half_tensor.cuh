@@ -91,11 +91,17 @@ __device__ inline void multiplyHalves(const unsigned (&a)[4], const unsigned (&b
 #endif
 }
 
-// The same of split numbers: the small products, for all that is summed before the products of the big parts. Tensor
+// The same of split numbers: the small products, best for all that is summed before any product of big parts. Tensor
 // cores cut sums off where float32 rounds: what is cut off of small sums does not matter.
 __device__ inline void multiplySmallParts(const SplitFragment &a, const SplitFour &b, float (&c)[4]) {
     multiplyHalves(a.small, b.big, c);
     multiplyHalves(a.big, b.small, c);
+}
+// All of it; split: whether the small parts count.
+__device__ inline void multiplyParts(const SplitFragment &a, const SplitFour &b, bool split, float (&c)[4]) {
+    if (split)
+        multiplySmallParts(a, b, c);
+    multiplyHalves(a.big, b.big, c);
 }
 
 } // namespace cuda

@@ -55,7 +55,7 @@ __device__ inline int visitImages(const ListArguments &a, const SearchBox &box, 
 
 // Positions inside the boxes. One thread per atom; 120 bytes of traffic each. An atom with an unusable position is
 // reported and put at the origin, so that everything after ends.
-extern "C" __global__ void so3kWrapAtoms(ListArguments a) {
+extern "C" __global__ void __launch_bounds__(1024) so3kWrapAtoms(ListArguments a) {
     if (a.clears) {
         if (threadIdx.x == 0) {
             ListStatus &s = *a.status;

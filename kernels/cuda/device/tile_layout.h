@@ -9,6 +9,7 @@ constexpr int tileWidth = 32;      // features of a head or a degree, one warp e
 constexpr int tileEdges = 8;       // columns of a tensor-core product
 constexpr int tileDepth = 16;      // numbers that one tensor-core product sums
 constexpr int jointFunctions = 48; // JointRadialBasis::size
+constexpr int jointSplit = 32;     // of them, the first ones: the others' weights are so small that one product will do
 
 // Shapes that the tiled kernels can compute, in single precision.
 constexpr bool tiledShape(int features, int heads, int degrees, int euclidean, int sphericalHidden) {

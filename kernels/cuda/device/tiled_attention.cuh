@@ -2,8 +2,8 @@
 // x weights on tensor cores, for the edges of a receiver in tiles of 8.
 //
 // A block takes receivers one by one; a warp is a head of the x attention or a degree of the ev attention. Lane 4 g + t
-// of a warp holds the features 4 g to 4 g + 3 of the warp's 32, of the edges 2 t and 2 t + 1 of every tile: rows of q, k
-// and v are read in runs of 128 bytes, sums over features are three shuffles, and coefficients never leave the warp.
+// of a warp holds the features 4 g to 4 g + 3 of the warp's 32, of the edges 2 t and 2 t + 1 of every tile: rows of q,
+// k and v are read in runs of 128 bytes, sums over features are three shuffles, and coefficients never leave the warp.
 //
 // Per edge (F = 128, S = 32): 48 x 6 numbers of the joint table read, against 12 F of the table of all features, and
 // 80 x 256 multiply-adds in three FP16 products each (half_tensor.cuh).
@@ -126,7 +126,7 @@ __device__ inline int rowExponent(const AttentionArguments<Real> &a, const Real 
 #pragma unroll
         for (int d = 0; d < numDegrees; d++)
             bound += a.weights.tileRows[1 + d] * squares[d];
-    return __float_as_int(float(bound)) >> 23;
+    return __float_as_int(float(bound)) >> 23 & 255; // without the sign that NaN may have
 }
 // 2^(n - 127)
 __device__ inline Real powerOfTwo(int n) { return __int_as_float(n << 23); }
@@ -152,10 +152,10 @@ __device__ inline void loadTileRows(const AttentionArguments<Real> &a, int edges
         const Real *piece = a.weights.jointTable + group.interval[e] * (splineOrder * jointFunctions) + 4 * four;
         const int exponent = rowExponent(a, squares[e]);
         const Real t = group.position[e], scale = halfScale(exponent);
-        Four value = loadPassingFour(piece + (splineOrder - 1) * jointFunctions), slope = {};
+        Four value = loadFour(piece + (splineOrder - 1) * jointFunctions), slope = {};
 #pragma unroll
         for (int power = splineOrder - 2; power >= 0; power--) {
-            const Four c = loadPassingFour(piece + power * jointFunctions);
+            const Four c = loadFour(piece + power * jointFunctions);
 #pragma unroll
             for (int q = 0; q < 4; q++) {
                 if constexpr (withSlope)
@@ -217,15 +217,14 @@ __device__ inline SplitFragment loadFragment(const unsigned *weights, int index)
     return fragment;
 }
 
-__device__ inline Words loadBigPart(const unsigned *weights, int index) {
-    return *reinterpret_cast<const Words *>(weights + index * fragmentWords + threadIdx.x % 32 * 4);
-}
-
 // The weights of the warp's filters.
 __device__ inline const unsigned *forwardWeights(const AttentionArguments<Real> &a, const TileLane &lane) {
     return (lane.m == 0 ? a.weights.tileForward[0] : a.weights.tileForward[1]) +
            lane.block * (filterSteps * 2 * fragmentWords);
 }
+
+// Whether a step has products of small parts.
+__device__ constexpr bool isSplit(int step) { return step < jointSplit / tileDepth || step >= jointSteps; }
 
 // Where the lane's numbers of a step stand in a row.
 template <class Rows> __device__ inline int stepColumn(const TileLane &lane, int step) {

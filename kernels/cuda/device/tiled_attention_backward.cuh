@@ -21,17 +21,16 @@ struct TileExchange {
 };
 static_assert(tileWidth / 4 == tileEdges, "");
 
-// What a lane knows of the receiver: its four features, or the Euclidean variables g and g + 8 of the warp's degree. By
-// warp and g, in shared memory: registers are short.
-struct TileReceiver {
-    Four query[tiledBlock / 4], key[tiledBlock / 4], value[tiledBlock / 4];
-    Four gradient[tiledBlock / 4]; // dE/d(message), dE/d(evAttended)
-};
-
 using BackwardRows = TileRows<backwardColumns, true>;
 
+// Where a warp's degree begins among the Euclidean variables, and how many it has. In shared memory: registers are
+// short.
+struct TileDegrees {
+    int begin[tiledWarps], width[tiledWarps];
+};
+
 struct TiledBackwardShared {
-    TileReceiver receiver;
+    TileDegrees degrees;
     EdgeGroupOf<backwardColumns> group;
     ForceSumsOf<backwardColumns> forces;
     alignas(16) Real squares[backwardColumns][numDegrees];
@@ -46,59 +45,61 @@ struct TiledBackwardShared {
     Real evGradient[tiledWarps][32];                                           // every lane adds to its own
 };
 
+// What a lane knows of the receiver: its four features, or the Euclidean variables g and g + 8 of the warp's degree.
+// Read again for every group: registers are short while the filters are computed.
+struct TileReceiver {
+    Four query, key, value, gradient; // gradient: dE/d(message), dE/d(evAttended)
+};
+
 // The lane's share of dE/dq, dE/dk, dE/dv of the receiver.
 struct TileGradients {
     Four query = {}, key = {}, value = {};
 };
 
 template <int m>
-__device__ inline void loadReceiver(const AttentionArguments<Real> &a, int i, const TileLane &lane,
-                                    TileReceiver &receiver) {
-    if (lane.t > 0)
-        return;
-    const int place = threadIdx.x / 4;
+__device__ inline TileReceiver tileReceiver(const AttentionArguments<Real> &a, int i, const TileLane &lane,
+                                            const TileDegrees &degrees) {
+    TileReceiver receiver;
     const unsigned k = tileIndex(i, lane);
-    receiver.query[place] = loadFour((m == 0 ? a.state.queryX : a.state.queryEv) + k);
-    receiver.key[place] = loadFour((m == 0 ? a.state.keyX : a.state.keyEv) + k);
+    receiver.query = loadFour((m == 0 ? a.state.queryX : a.state.queryEv) + k);
+    receiver.key = loadFour((m == 0 ? a.state.keyX : a.state.keyEv) + k);
     if constexpr (m == 0) {
-        receiver.value[place] = loadFour(a.state.valueX + k);
-        receiver.gradient[place] = loadFour(a.messageGradient + k);
+        receiver.value = loadFour(a.state.valueX + k);
+        receiver.gradient = loadFour(a.messageGradient + k);
     } else {
-        const int begin = degreeStart(lane.block), width = degreeStart(lane.block + 1) - begin;
-        Four gradient = {};
+        const int begin = degrees.begin[lane.warp], width = degrees.width[lane.warp];
 #pragma unroll
         for (int h = 0; h < 2; h++)
-            if (lane.g + 8 * h < width)
-                gradient.of[h] = a.evGradient[(long long)i * numEuclidean + begin + lane.g + 8 * h];
-        receiver.gradient[place] = gradient;
+            receiver.gradient.of[h] =
+                lane.g + 8 * h < width ? a.evGradient[(long long)i * numEuclidean + begin + lane.g + 8 * h] : Real(0);
     }
+    return receiver;
 }
 
 // dE/d(alpha) of both directions of edge e.
 template <int m>
 __device__ inline void tileCoefficientGradients(const AttentionArguments<Real> &a, const TileLane &lane,
-                                                const TileReceiver &receiver, const EdgeGroupOf<backwardColumns> &group,
-                                                int e, Real &own, Real &other) {
+                                                const TileReceiver &receiver, const TileDegrees &degrees,
+                                                const EdgeGroupOf<backwardColumns> &group, int e, Real &own,
+                                                Real &other) {
     own = other = 0;
-    const Four ownGradient = receiver.gradient[threadIdx.x / 4];
     if constexpr (m == 0) {
-        const Four ownValue = receiver.value[threadIdx.x / 4];
         const unsigned k = tileIndex(group.sender[e], lane);
-        const Four value = loadFour(a.state.valueX + k);
+        const Four value = loadPassingFour(a.state.valueX + k);
         const Four messageGradient = loadFour(a.messageGradient + k);
 #pragma unroll
         for (int q = 0; q < 4; q++) {
-            own += ownGradient.of[q] * value.of[q];
-            other += ownValue.of[q] * messageGradient.of[q];
+            own += receiver.gradient.of[q] * value.of[q];
+            other += receiver.value.of[q] * messageGradient.of[q];
         }
     } else {
-        const int begin = degreeStart(lane.block), width = degreeStart(lane.block + 1) - begin;
+        const int begin = degrees.begin[lane.warp], width = degrees.width[lane.warp];
         const Real *from = a.evGradient + (long long)group.sender[e] * numEuclidean + begin + lane.g;
 #pragma unroll
         for (int h = 0; h < 2; h++)
             if (lane.g + 8 * h < width) {
                 const Real harmonic = group.harmonics[begin + lane.g + 8 * h][e];
-                own += ownGradient.of[h] * harmonic;
+                own += receiver.gradient.of[h] * harmonic;
                 other += from[8 * h] * harmonic;
             }
         if (width % 4 != 1) // 2l+1: the parity of l
@@ -121,6 +122,7 @@ __device__ inline void addTileFilters(const AttentionArguments<Real> &a, const T
     for (int step = 0; step < filterSteps; step++) {
         const SplitFragment of[2] = {loadFragment(weights, 2 * step), loadFragment(weights, 2 * step + 1)};
         const int column = stepColumn<BackwardRows>(lane, step);
+        const bool split = isSplit(step);
 #pragma unroll
         for (int n = 0; n < backwardTiles; n++)
             if (n < tiles) {
@@ -128,30 +130,13 @@ __device__ inline void addTileFilters(const AttentionArguments<Real> &a, const T
                 const SplitFour numbers = row[column];
 #pragma unroll
                 for (int p = 0; p < 2; p++)
-                    multiplySmallParts(of[p], numbers, w[n][p]);
+                    multiplyParts(of[p], numbers, split, w[n][p]);
                 if (step < jointSteps) {
                     const SplitFour slopes = row[BackwardRows::slopes + column];
 #pragma unroll
                     for (int p = 0; p < 2; p++)
-                        multiplySmallParts(of[p], slopes, slope[n][p]);
+                        multiplyParts(of[p], slopes, split, slope[n][p]);
                 }
-            }
-    }
-#pragma unroll 1
-    for (int step = 0; step < filterSteps; step++) {
-        const Words of[2] = {loadBigPart(weights, 2 * step), loadBigPart(weights, 2 * step + 1)};
-        const int column = stepColumn<BackwardRows>(lane, step);
-#pragma unroll
-        for (int n = 0; n < backwardTiles; n++)
-            if (n < tiles) {
-                const SplitFour *row = rows.row[tileEdges * n + lane.g];
-#pragma unroll
-                for (int p = 0; p < 2; p++)
-                    multiplyHalves(of[p].of, row[column].big, w[n][p]);
-                if (step < jointSteps)
-#pragma unroll
-                    for (int p = 0; p < 2; p++)
-                        multiplyHalves(of[p].of, row[BackwardRows::slopes + column].big, slope[n][p]);
             }
     }
     const Four bias = loadFour((lane.m == 0 ? a.weights.radial1Bias[0] : a.weights.radial1Bias[1]) + lane.feature);
@@ -174,9 +159,10 @@ __device__ inline void addTileFilters(const AttentionArguments<Real> &a, const T
 // Attention m of a group: the receiver's gradients of q, k and v, dE/dw into the exchange, and sums for the force.
 // unscale: what one in the exchange times the weights stands for.
 template <int m>
-__device__ inline void tileGradients(const AttentionArguments<Real> &a, const TileLane &lane, int tiles,
+__device__ inline void tileGradients(const AttentionArguments<Real> &a, int i, const TileLane &lane, int tiles,
                                      const TileSum (&w)[backwardTiles], const TileSum (&slope)[backwardTiles],
                                      TileGradients &gradients, TiledBackwardShared &s, Real (&unscale)[backwardTiles]) {
+    const TileReceiver receiver = tileReceiver<m>(a, i, lane, s.degrees);
 #pragma unroll
     for (int n = 0; n < backwardTiles; n++)
         if (n < tiles) {
@@ -185,10 +171,8 @@ __device__ inline void tileGradients(const AttentionArguments<Real> &a, const Ti
 #pragma unroll
             for (int c = 0; c < 2; c++) {
                 const int e = tileEdges * n + 2 * lane.t + c;
-                __syncwarp(); // the receiver is read here and not before
                 Real gOwn, gOther;
-                tileCoefficientGradients<m>(a, lane, s.receiver, s.group, e, gOwn, gOther);
-                const Four ownQuery = s.receiver.query[threadIdx.x / 4], ownKey = s.receiver.key[threadIdx.x / 4];
+                tileCoefficientGradients<m>(a, lane, receiver, s.degrees, s.group, e, gOwn, gOther);
                 const unsigned k = tileIndex(s.group.sender[e], lane);
                 const Four query = loadPassingFour((m == 0 ? a.state.queryX : a.state.queryEv) + k);
                 const Four key = loadPassingFour((m == 0 ? a.state.keyX : a.state.keyEv) + k);
@@ -198,7 +182,7 @@ __device__ inline void tileGradients(const AttentionArguments<Real> &a, const Ti
 #pragma unroll
                 for (int q = 0; q < 4; q++) {
                     const Real filter = w[n][q / 2][2 * (q % 2) + c];
-                    const Real own = ownQuery.of[q] * key.of[q], other = query.of[q] * ownKey.of[q];
+                    const Real own = receiver.query.of[q] * key.of[q], other = query.of[q] * receiver.key.of[q];
                     const Real gradient = gOwn * own + gOther * other;
                     along += gradient * (fSlope * filter + f * slope[n][q / 2][2 * (q % 2) + c]);
                     gradients.query.of[q] += f * gOwn * filter * key.of[q];
@@ -278,10 +262,8 @@ __device__ inline void tileSquareGradients(const AttentionArguments<Real> &a, co
             if (n < tiles) {
                 const SplitFour numbers = s.exchange.four(lane.warp, n, lane.g, 4 * step + lane.t);
 #pragma unroll
-                for (int p = 0; p < hiddenTiles; p++) {
-                    multiplySmallParts(of[p], numbers, sum[n][p]);
-                    multiplyHalves(of[p].big, numbers.big, sum[n][p]);
-                }
+                for (int p = 0; p < hiddenTiles; p++)
+                    multiplyParts(of[p], numbers, true, sum[n][p]);
             }
     }
     const Real *first = (lane.m == 0 ? a.weights.spherical0[0] : a.weights.spherical0[1]) + lane.g;
@@ -368,10 +350,6 @@ __device__ inline void tiledReceiver(const AttentionArguments<Real> &a, int i, c
     s.evGradient[lane.warp][threadIdx.x % 32] = 0;
     if (threadIdx.x < backwardColumns)
         clearForces(s.forces, threadIdx.x);
-    if (lane.m == 0)
-        loadReceiver<0>(a, i, lane, s.receiver);
-    else
-        loadReceiver<1>(a, i, lane, s.receiver);
     for (int first = 0; first < count; first += backwardColumns) {
         const int left = (count - first + tileEdges - 1) / tileEdges;
         const int tiles = left < backwardTiles ? left : backwardTiles, edges = tiles * tileEdges;
@@ -385,9 +363,9 @@ __device__ inline void tiledReceiver(const AttentionArguments<Real> &a, int i, c
         __syncthreads(); // the exchange takes the rows' place
         Real unscale[backwardTiles];
         if (lane.m == 0)
-            tileGradients<0>(a, lane, tiles, w, slope, gradients, s, unscale);
+            tileGradients<0>(a, i, lane, tiles, w, slope, gradients, s, unscale);
         else
-            tileGradients<1>(a, lane, tiles, w, slope, gradients, s, unscale);
+            tileGradients<1>(a, i, lane, tiles, w, slope, gradients, s, unscale);
         if (spherical)
             tileSquareGradients(a, lane, tiles, unscale, s);
         __syncthreads();
@@ -423,6 +401,10 @@ template <bool exists> __device__ inline void tiledBackward(const AttentionArgum
         __shared__ TiledBackwardShared s;
         static_assert(!exists || sizeof(s) <= 48 * 1024, "what every GPU gives a block without being asked");
         const TileLane lane = tileLane();
+        if (threadIdx.x % 32 == 0 && lane.m == 1) {
+            s.degrees.begin[lane.warp] = degreeStart(lane.block);
+            s.degrees.width[lane.warp] = degreeStart(lane.block + 1) - degreeStart(lane.block);
+        }
         const Receivers receivers(a.atoms.numAtoms);
 #pragma unroll 1
         for (int i = receivers.first; i < receivers.end; i++) {

@@ -16,32 +16,25 @@ using ForwardRows = TileRows<forwardColumns, false>;
 struct alignas(16) TileOperands {
     Four query[tiledBlock / 4], bias[tiledBlock / 4]; // by warp and g
     Four message[tiledBlock];
-    Words lastBig[2][tiledBlock], lastSmall[2][tiledBlock]; // weights of the last step
+    Words lastSmall[2][tiledBlock]; // small parts of the weights of the last step
 };
 
 // The weights of the warp's filters, kept from receiver to receiver.
 struct TileFilter {
-    SplitFragment weights[filterSteps - 1][2]; // but those of the last step
+    SplitFragment weights[filterSteps][2]; // but the small parts of the last step
 };
 
 __device__ inline void loadFilter(const AttentionArguments<Real> &a, const TileLane &lane, TileFilter &filter,
                                   TileOperands &operands) {
     const unsigned *weights = forwardWeights(a, lane);
 #pragma unroll
-    for (int step = 0; step < filterSteps; step++)
+    for (int k = 0; k < 2 * filterSteps; k++)
+        filter.weights[k / 2][k % 2] = loadFragment(weights, k);
 #pragma unroll
-        for (int p = 0; p < 2; p++) {
-            const SplitFragment fragment = loadFragment(weights, 2 * step + p);
-            if (step < filterSteps - 1) {
-                filter.weights[step][p] = fragment;
-                continue;
-            }
+    for (int p = 0; p < 2; p++)
 #pragma unroll
-            for (int q = 0; q < 4; q++) {
-                operands.lastBig[p][threadIdx.x].of[q] = fragment.big[q];
-                operands.lastSmall[p][threadIdx.x].of[q] = fragment.small[q];
-            }
-        }
+        for (int q = 0; q < 4; q++)
+            operands.lastSmall[p][threadIdx.x].of[q] = filter.weights[filterSteps - 1][p].small[q];
     if (lane.t == 0)
         operands.bias[threadIdx.x / 4] =
             loadFour((lane.m == 0 ? a.weights.radial1Bias[0] : a.weights.radial1Bias[1]) + lane.feature);
@@ -61,25 +54,25 @@ __device__ inline void tileMessages(const AttentionArguments<Real> &a, const Til
     __syncwarp(); // what follows is read here and not before
     const SplitFour *row = rows.row[tileEdges * n + lane.g];
 #pragma unroll
+    for (int step = 0; step < filterSteps; step++)
+        if (isSplit(step)) {
+            const SplitFour numbers = row[stepColumn<ForwardRows>(lane, step)];
+#pragma unroll
+            for (int p = 0; p < 2; p++)
+                if (step == filterSteps - 1) {
+                    multiplyHalves(operands.lastSmall[p][threadIdx.x].of, numbers.big, w[p]);
+                    multiplyHalves(filter.weights[step][p].big, numbers.small, w[p]);
+                } else {
+                    multiplySmallParts(filter.weights[step][p], numbers, w[p]);
+                }
+        }
+    __syncwarp(); // big parts are read again rather than kept: registers are short
+#pragma unroll
     for (int step = 0; step < filterSteps; step++) {
         const SplitFour numbers = row[stepColumn<ForwardRows>(lane, step)];
 #pragma unroll
         for (int p = 0; p < 2; p++)
-            if (step < filterSteps - 1) {
-                multiplySmallParts(filter.weights[step][p], numbers, w[p]);
-            } else {
-                multiplyHalves(operands.lastSmall[p][threadIdx.x].of, numbers.big, w[p]);
-                multiplyHalves(operands.lastBig[p][threadIdx.x].of, numbers.small, w[p]);
-            }
-    }
-    __syncwarp(); // big parts are read again rather than kept: registers are short
-#pragma unroll
-    for (int step = 0; step < filterSteps; step++) {
-        const SplitFour &numbers = row[stepColumn<ForwardRows>(lane, step)];
-#pragma unroll
-        for (int p = 0; p < 2; p++)
-            multiplyHalves(step < filterSteps - 1 ? filter.weights[step][p].big : operands.lastBig[p][threadIdx.x].of,
-                           numbers.big, w[p]);
+            multiplyHalves(filter.weights[step][p].big, numbers.big, w[p]);
     }
     const Four query = operands.query[threadIdx.x / 4], bias = operands.bias[threadIdx.x / 4];
 #pragma unroll
