@@ -277,8 +277,8 @@ def test_first_layer_by_kinds_of_atoms(emulated, so3lr):
         atoms = slice(3 * molecule, 3 * molecule + 3)
         for other in (expected, exact):
             assert abs(result.energy - other.energies[molecule]) < 5e-6
-            # Up to 6 eV/Å and 4 eV: the CPU in single precision is wrong by 9e-6 and 6e-6, the general kernels by 1.0e-5
-            # and 8e-6, the tiled ones by 1.7e-5 and 1.1e-5.
+            # Up to 6 eV/Å and 4 eV: the CPU in single precision is wrong by 9e-6 and 6e-6, the general kernels by
+            # 1.0e-5 and 8e-6, the tiled ones by 1.7e-5 and 1.1e-5.
             assert error(result.forces, other.forces[atoms]) < 1e-5 + 2e-6 * np.abs(other.forces[atoms]).max()
             virial = other.virials[molecule]
             assert error(result.virial, virial) < 1e-5 + 2e-6 * np.abs(virial).max()
