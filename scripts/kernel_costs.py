@@ -30,7 +30,7 @@ BLOCK = 24
 JOINT, TILE = 48, 8  # functions of the joint basis, edges per tile
 # Instructions of warps per edge, by hand from the machine code of SO3LR's shape for sm_90: products and what a head
 # does with them, rows of joint functions and hidden units, geometry; beside them on the way back the gradients.
-TILED_FORWARD, TILED_BACKWARD = 133 + 99 + 25, 648 + 114 + 66
+TILED_FORWARD, TILED_BACKWARD = 118 + 97 + 25, 612 + 114 + 64
 GEOMETRY, GEOMETRY_BYTES = 185, 32 + 12  # of an edge: operations with Y up to l = 4; position, list, kind
 LONG_RANGE, LONG_RANGE_BYTES = 170, 52  # of a pair: operations (erf, exp, root as one each); position, list, atom
 
