@@ -128,6 +128,7 @@ profile() {
     command -v ncu >/dev/null || { echo "ncu is not installed"; return 77; }
     ncu --clock-control none --kernel-name-base function --kernel-name regex:'so3k(Tiled)?Attention|so3kFirstLayer|so3kAtom|so3kPairTerms' \
         --launch-skip 13 --launch-count 13 --section SpeedOfLight --section Occupancy --section LaunchStats \
+        --section MemoryWorkloadAnalysis --section SchedulerStats --section WarpStateStats \
         "$RUN" scripts/gpu_run.py --model "$MODEL" --waters 512 --repeats 1
 }
 
