@@ -31,14 +31,6 @@ template <int n> struct Fragment {
         big[k] = roundToTf32(x);
         small[k] = cutToTf32(x - big[k]); // NaN of infinite x, too
     }
-    // For what is multiplied often: keeps the compiler from splitting it again every time.
-    __device__ void pin() {
-#if !SO3K_EMULATION
-#pragma unroll
-        for (int k = 0; k < n; k++)
-            asm volatile("" : "+f"(big[k]), "+f"(small[k]));
-#endif
-    }
 };
 
 // C += A B with A [16][8], B [8][8], C [16][8], by a whole warp. Lane 4 g + t holds, in this order,
