@@ -79,7 +79,7 @@ __device__ inline unsigned tileIndex(int atom, const TileLane &lane) {
 }
 
 // The block's receivers: neighbors in the order of atoms, often in space too, so that rows of senders are found in the
-// L1 cache. One or two per block more or less than of the others.
+// L1 cache. At most one more than the other blocks have.
 struct Receivers {
     int first, end;
     __device__ explicit Receivers(int atoms)

@@ -1,10 +1,9 @@
 // so3kTiledAttentionBackward: what so3kAttentionBackward computes (its formulas are there), by tiles
-// (tiled_attention.cuh). Per edge 6 F + 2 M numbers of the sender read. A block takes several
-// receivers, one after the other. Five barriers per group of up to 24 edges.
+// (tiled_attention.cuh). Per edge 6 F + 2 M numbers of the sender read. A block takes several receivers, one after the
+// other. Five barriers per group of up to 24 edges.
 #pragma once
 
 #include "cuda/device/tiled_attention.cuh"
-#include "cuda/device/warp.cuh"
 
 namespace so3krates {
 namespace cuda {
@@ -109,9 +108,9 @@ __device__ inline void tileCoefficientGradients(const AttentionArguments<Real> &
     other = sumFeatures(other);
 }
 
-// The filters w of a group and dR/dd; zero before.
-__device__ inline void addTileFilters(const AttentionArguments<Real> &a, const TileLane &lane, const BackwardRows &rows,
-                                      int tiles, TileSum (&w)[backwardTiles], TileSum (&slope)[backwardTiles]) {
+// The filters w of a group, and dR/dd in `slope`.
+__device__ inline void tileFilters(const AttentionArguments<Real> &a, const TileLane &lane, const BackwardRows &rows,
+                                   int tiles, TileSum (&w)[backwardTiles], TileSum (&slope)[backwardTiles]) {
     const unsigned *weights = forwardWeights(a, lane);
 #pragma unroll
     for (int n = 0; n < backwardTiles; n++) {
@@ -359,7 +358,7 @@ __device__ inline void tiledReceiver(const AttentionArguments<Real> &a, int i, c
         loadTileRows(a, edges, s.group, s.squares, s.rows, s.hiddenSlope);
         __syncthreads();
         TileSum w[backwardTiles], slope[backwardTiles];
-        addTileFilters(a, lane, s.rows, tiles, w, slope);
+        tileFilters(a, lane, s.rows, tiles, w, slope);
         __syncthreads(); // the exchange takes the rows' place
         Real unscale[backwardTiles];
         if (lane.m == 0)

@@ -1,6 +1,6 @@
 // so3kTiledAttentionForward: what so3kAttentionForward computes, by tiles (tiled_attention.cuh). Per edge 3 F + 2 M
-// numbers of the sender read. A block takes several receivers, one after the other, and keeps the weights in registers.
-// Three barriers per group of up to 40 edges.
+// numbers of the sender read. A block takes several receivers, one after the other, and keeps its weights: registers,
+// but for a tenth. Three barriers per group of up to 40 edges.
 #pragma once
 
 #include "cuda/device/tiled_attention.cuh"
